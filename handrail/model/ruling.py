@@ -1,0 +1,166 @@
+"""The ruling: what the gate answers, frozen with everything it was answered from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from handrail.model.modes import Lane, Mode, Severity, Silence
+
+Scalar = str | int | float | bool | None
+"""A value as it is stored: decimals are strings with exactly their declared places."""
+
+
+class Term(msgspec.Struct, frozen=True, kw_only=True):
+    """One comparison of a condition with the values that made it true."""
+
+    text: str
+    """The comparison as written, such as `daily_budget > 10000`."""
+    op: str
+    """`>`, `>=`, `<`, `<=`, `==`, `!=`, `in`, `not in`, or `is` for a bare boolean."""
+    left: Any = None
+    """Value of the left side (stored form)."""
+    right: Any = None
+    """Value of the right side (stored form); a list's name for `in lists.x`."""
+    fields: dict[str, Any] = msgspec.field(default_factory=dict)
+    """Each field or named value the comparison read, with its value."""
+
+
+class Approval(msgspec.Struct, frozen=True, kw_only=True):
+    """`count` distinct persons out of `of` must approve."""
+
+    of: tuple[str, ...]
+    """Who: `role:director`, `team:x`, `person:y`; any one of them counts."""
+    count: int = 1
+    """How many distinct persons, at least 1."""
+
+
+class Fired(msgspec.Struct, frozen=True, kw_only=True):
+    """A rule that fired, with the values that made it fire."""
+
+    rule: str
+    mode: Mode
+    severity: Severity
+    because: str
+    """The sentence a person reads, values filled in."""
+    terms: tuple[Term, ...] = ()
+    approvals: tuple[Approval, ...] = ()
+    same_case: dict[str, Any] | None = None
+    """Chosen values that merge repeats across subjects; None where repeats stay apart."""
+    unknown: bool = False
+    """True where the condition was unknown and the rule's `on_unknown` made it act."""
+
+
+class Unknown(msgspec.Struct, frozen=True, kw_only=True):
+    """A rule whose condition could not be known, and what was missing."""
+
+    rule: str
+    missing: tuple[str, ...]
+    """Fields, values or aggregates without a value."""
+    why: str
+    """Sentence: `median_budget is missing`, `impressions is 0 and divides clicks`."""
+    acted: str
+    """What the rule did about it: `hold`, `ignore` or `fire`."""
+
+
+class TierCell(msgspec.Struct, frozen=True, kw_only=True):
+    """The cell of the confidence × risk table that spoke."""
+
+    risk: str
+    at_least: float | None
+    """Lower bound of the confidence band; None for the column `none` (no confidence given)."""
+    confidence: float | None
+    mode: Mode
+
+
+class Stakes(msgspec.Struct, frozen=True, kw_only=True):
+    """What is at stake. Undeclared means irreversible."""
+
+    money: str | None = None
+    """Decimal string in `unit`; None where not declared or unknown."""
+    unit: str | None = None
+    reversible: bool = False
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True):
+    """Who gets it, by when, and what silence means."""
+
+    to: tuple[str, ...]
+    sla_seconds: int | None = None
+    clock: str = "always"
+    """`always`, or `business` (office hours of the workspace)."""
+    fallback: tuple[str, ...] = ()
+    silence: Silence = Silence.BLOCK
+
+
+class Coin(msgspec.Struct, frozen=True, kw_only=True):
+    """One independent draw at decision time; its probability is stored with it."""
+
+    kind: str
+    """`uniform` (spot check), `active` (spot check of what may be wrong) or `blind`."""
+    probability: float
+    """0 to 1, as the policy had it when the coin was thrown."""
+    drawn: bool
+
+
+class Ruling(msgspec.Struct, frozen=True, kw_only=True):
+    """What the gate answered about one decision, and from what. Never changes afterwards."""
+
+    decision_id: str
+    lane: Lane
+    mode: Mode
+    severity: Severity | None = None
+    """Highest severity of the rules that fired; None where none fired."""
+    policy: str
+    """`workflow@version`, version being the hash of the policy file."""
+    gate_digest: str
+    fired: tuple[Fired, ...] = ()
+    unknown: tuple[Unknown, ...] = ()
+    trials: tuple[Fired, ...] = ()
+    """Trial rules that would have fired; they never act."""
+    tier: TierCell | None = None
+    values: dict[str, Any] = msgspec.field(default_factory=dict)
+    """Named values as they came out; None is unknown."""
+    aggregates: dict[str, Any] = msgspec.field(default_factory=dict)
+    """Aggregate values read inside the decision's transaction; None is unknown."""
+    lists: dict[str, str] = msgspec.field(default_factory=dict)
+    """Digest of each list the policy read."""
+    stakes: Stakes = Stakes()
+    approvals: tuple[Approval, ...] = ()
+    """Union over the rules that fired; empty means any one person the route names."""
+    route: Route | None = None
+    coins: tuple[Coin, ...] = ()
+    why: str = ""
+    """One sentence: why passed, held or refused."""
+    if_approved: str = ""
+    if_rejected: str = ""
+    stopped: str | None = None
+    """Reason given at the stop button, where it turned a pass into a hold."""
+    evaluated_at: int
+    review_id: str | None = None
+    due: int | None = None
+    """When the review's deadline falls (µs UTC); None where it has none."""
+    undeclared: tuple[str, ...] = ()
+    """Facts that the policy does not declare: stored, not readable by rules."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether the decision goes on without waiting for a person."""
+        return self.lane is Lane.PASS
+
+    @property
+    def approvers(self) -> tuple[str, ...]:
+        """Who may approve: the approvals asked for, else whom the route names."""
+        if self.approvals:
+            return tuple(dict.fromkeys(name for need in self.approvals for name in need.of))
+        return self.route.to if self.route else ()
+
+    @property
+    def review_url(self) -> str | None:
+        """Path of the review in this installation; None where nothing is held."""
+        return f"/reviews/{self.review_id}" if self.review_id else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return msgspec.to_builtins(self)  # type: ignore[no-any-return]
