@@ -1,0 +1,333 @@
+"""What can be asked of Handrail, as values: one command a use case.
+
+The SDK makes them, both transports carry them, `handrail.flow` has one function for each. `ROUTES`
+says how each travels over HTTP; the server and the client read the same table.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from handrail.model.feedback import Feedback, Label, Stop
+from handrail.model.outcome import Grant, Outcome, Receipt, Redeemed
+from handrail.model.people import Person
+from handrail.model.review import Card
+from handrail.model.ruling import Ruling
+
+
+class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of all commands."""
+
+
+class Submit(Command, frozen=True, kw_only=True):
+    """Hand in a decision. Idempotent by (workflow, submitter, key)."""
+
+    workflow: str
+    facts: dict[str, Any] = msgspec.field(default_factory=dict)
+    proposal: dict[str, Any] | None = None
+    key: str | None = None
+    subject: str | None = None
+    requester: str | None = None
+    confidence: float | dict[str, float] | None = None
+    alternatives: tuple[Any, ...] = ()
+    model: str | None = None
+    current: dict[str, Any] | None = None
+    context: Any = None
+    links: dict[str, str] | None = None
+    callback: str | None = None
+    occurred_at: str | None = None
+    expires_at: str | None = None
+    supersedes: str | None = None
+    test: bool = False
+    on_bad: Literal["raise", "hold"] = "raise"
+    """`hold`: a decision whose required facts are missing becomes a held "bad input" review."""
+
+
+class SubmitBatch(Command, frozen=True, kw_only=True):
+    """Hand in many; each row is answered on its own, in order."""
+
+    rows: list[Submit]
+
+
+class Preview(Command, frozen=True, kw_only=True):
+    """What the gate would answer now. Stores nothing."""
+
+    workflow: str
+    facts: dict[str, Any] = msgspec.field(default_factory=dict)
+    proposal: dict[str, Any] | None = None
+    subject: str | None = None
+    confidence: float | dict[str, float] | None = None
+
+
+class GetDecision(Command, frozen=True, kw_only=True):
+    decision_id: str
+
+
+class ListDecisions(Command, frozen=True, kw_only=True):
+    """Newest first. `state`: `open`, `done`, `in_doubt`, or None for all."""
+
+    workflow: str | None = None
+    lane: str | None = None
+    state: str | None = None
+    subject: str | None = None
+    key: str | None = None
+    before: str | None = None
+    """Decision id to go on before."""
+    limit: int = 100
+
+
+class WaitOutcome(Command, frozen=True, kw_only=True):
+    """The released outcome, or None after `wait` seconds. Only reads."""
+
+    decision_id: str
+    wait: float = 0.0
+
+
+class Withdraw(Command, frozen=True, kw_only=True):
+    decision_id: str
+    reason: str
+
+
+class Redeem(Command, frozen=True, kw_only=True):
+    """Spend the grant. `digest` is what the caller is about to run."""
+
+    grant_id: str
+    digest: str
+    lease_seconds: float = 300.0
+
+
+class Confirm(Command, frozen=True, kw_only=True):
+    """Say how the run ended. `token` is the one the redeem answered with."""
+
+    grant_id: str
+    token: str
+    done: bool
+    error: str | None = None
+
+
+class Resolve(Command, frozen=True, kw_only=True):
+    """A person settles a run in doubt or failed: `happened`, or `again` (a new grant)."""
+
+    grant_id: str
+    answer: Literal["happened", "again", "never"]
+    note: str
+
+
+class AddLabel(Command, frozen=True, kw_only=True):
+    decision_id: str
+    source: str
+    truth: Any = None
+    wrong: bool | None = None
+    loss: str | None = None
+    at: str | None = None
+
+
+class ListReviews(Command, frozen=True, kw_only=True):
+    """Open reviews the asker may decide, most urgent first; `all` shows every open one."""
+
+    workflow: str | None = None
+    status: str | None = "open"
+    mine: bool = False
+    limit: int = 100
+
+
+class GetReview(Command, frozen=True, kw_only=True):
+    review_id: str
+
+
+class Claim(Command, frozen=True, kw_only=True):
+    """Take a seat: of one review, or of the most urgent one that is free."""
+
+    review_id: str | None = None
+    workflow: str | None = None
+    lease_seconds: float = 600.0
+
+
+class CastVote(Command, frozen=True, kw_only=True):
+    """Say approve, edit or reject. `card` is the digest of the card that was painted."""
+
+    review_id: str
+    said: Literal["approve", "edit", "reject"]
+    card: str
+    reason: str | None = None
+    comment: str | None = None
+    edits: dict[str, Any] = msgspec.field(default_factory=dict)
+    token: str | None = None
+    """Claim token, where the voter has a seat."""
+    seconds: float | None = None
+
+
+class Undo(Command, frozen=True, kw_only=True):
+    """Take back the act that closed the review, within its undo time, by the same person."""
+
+    review_id: str
+    reason: str | None = None
+
+
+class Escalate(Command, frozen=True, kw_only=True):
+    review_id: str
+    reason: str
+    to: tuple[str, ...] = ()
+    comment: str | None = None
+
+
+class Ask(Command, frozen=True, kw_only=True):
+    review_id: str
+    comment: str
+
+
+class Snooze(Command, frozen=True, kw_only=True):
+    review_id: str
+    seconds: float
+
+
+class Assign(Command, frozen=True, kw_only=True):
+    review_id: str
+    to: str
+
+
+class Comment(Command, frozen=True, kw_only=True):
+    review_id: str
+    comment: str
+
+
+class ListDoubts(Command, frozen=True, kw_only=True):
+    """Runs that are in doubt or failed and wait for a person."""
+
+    limit: int = 100
+
+
+class SetStop(Command, frozen=True, kw_only=True):
+    """Press the stop button for a workflow or all (`*`)."""
+
+    workflow: str = "*"
+    reason: str
+
+
+class ClearStop(Command, frozen=True, kw_only=True):
+    workflow: str = "*"
+    reason: str
+
+
+class ListStops(Command, frozen=True, kw_only=True):
+    """Stop buttons that stand."""
+
+
+class SetPerson(Command, frozen=True, kw_only=True):
+    """Register a person, or replace what they hold."""
+
+    handle: str
+    holds: tuple[str, ...] = ()
+    active: bool = True
+
+
+class ListPeople(Command, frozen=True, kw_only=True):
+    """Registered persons."""
+
+
+class ListFeedback(Command, frozen=True, kw_only=True):
+    workflow: str | None = None
+    limit: int = 1000
+
+
+class DecisionView(msgspec.Struct, frozen=True, kw_only=True):
+    """One decision with everything that became of it."""
+
+    decision: dict[str, Any]
+    ruling: Ruling
+    outcome: Outcome[Any] | None = None
+    grant: Grant | None = None
+    review: dict[str, Any] | None = None
+    """Id, status, who is asked, until when; never what a blind seat may not see."""
+    labels: tuple[Label, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return msgspec.to_builtins(self)  # type: ignore[no-any-return]
+
+
+class RowAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """Answer to one row of a batch: a ruling, or what was wrong with the row."""
+
+    ruling: Ruling | None = None
+    error: dict[str, Any] | None = None
+    """`type`, `message` and details of the error."""
+
+
+class Seated(msgspec.Struct, frozen=True, kw_only=True):
+    """A claim that won: the card as this person may see it, and the claim token."""
+
+    card: Card
+    token: str
+    lease_until: int
+
+
+class Voted(msgspec.Struct, frozen=True, kw_only=True):
+    """What a vote led to."""
+
+    review_id: str
+    decided: bool
+    """False where more approvals are needed; the review is still open."""
+    verdict: str | None = None
+    round: int = 1
+    missing: tuple[str, ...] = ()
+    """Approvals still missing, in words."""
+    undo_until: int | None = None
+    card: str | None = None
+    """Digest of the card of the next round, where the review stays open."""
+
+
+class Doubt(msgspec.Struct, frozen=True, kw_only=True):
+    """A run nobody can vouch for yet."""
+
+    grant: Grant
+    decision_id: str
+    workflow: str
+    subject: str | None
+    value: Any
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True):
+    """How a command travels: method, path under `/api/v1`, and what comes back."""
+
+    method: str
+    path: str
+    answer: Any
+
+
+def _route(method: str, path: str, answer: Any) -> Route:
+    return Route(method=method, path=path, answer=answer)
+
+
+ROUTES: dict[type[Command], Route] = {
+    Submit: _route("POST", "/decisions", Ruling),
+    SubmitBatch: _route("POST", "/decisions/batch", list[RowAnswer]),
+    Preview: _route("POST", "/decisions/preview", Ruling),
+    ListDecisions: _route("GET", "/decisions", list[DecisionView]),
+    GetDecision: _route("GET", "/decisions/{decision_id}", DecisionView),
+    WaitOutcome: _route("GET", "/decisions/{decision_id}/outcome", Outcome[Any] | None),
+    Withdraw: _route("POST", "/decisions/{decision_id}/withdraw", Outcome[Any]),
+    AddLabel: _route("POST", "/decisions/{decision_id}/labels", Label),
+    Redeem: _route("POST", "/grants/{grant_id}/redeem", Redeemed),
+    Confirm: _route("POST", "/grants/{grant_id}/confirm", Receipt),
+    Resolve: _route("POST", "/grants/{grant_id}/resolve", Grant),
+    ListDoubts: _route("GET", "/grants/doubts", list[Doubt]),
+    ListReviews: _route("GET", "/reviews", list[Card]),
+    Claim: _route("POST", "/reviews/claim", Seated),
+    GetReview: _route("GET", "/reviews/{review_id}", Card),
+    CastVote: _route("POST", "/reviews/{review_id}/verdict", Voted),
+    Undo: _route("POST", "/reviews/{review_id}/undo", Card),
+    Escalate: _route("POST", "/reviews/{review_id}/escalate", Card),
+    Ask: _route("POST", "/reviews/{review_id}/ask", Card),
+    Snooze: _route("POST", "/reviews/{review_id}/snooze", Card),
+    Assign: _route("POST", "/reviews/{review_id}/assign", Card),
+    Comment: _route("POST", "/reviews/{review_id}/comments", Card),
+    SetStop: _route("POST", "/stops", Stop),
+    ClearStop: _route("POST", "/stops/clear", None),
+    ListStops: _route("GET", "/stops", list[Stop]),
+    SetPerson: _route("POST", "/people", Person),
+    ListPeople: _route("GET", "/people", list[Person]),
+    ListFeedback: _route("GET", "/feedback", list[Feedback]),
+}

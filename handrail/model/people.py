@@ -1,0 +1,37 @@
+"""Persons, and who is acting."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Person(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody who may decide. Logs and tables know only the id."""
+
+    id: str
+    handle: str
+    """How people call them, usually an e-mail address; compared without case."""
+    holds: tuple[str, ...] = ()
+    """`team:…` and `role:…` memberships."""
+    active: bool = True
+    added_at: int
+
+
+class Actor(msgspec.Struct, frozen=True, kw_only=True):
+    """Who sends a command: a person by handle, or a program by name."""
+
+    name: str
+    """Handle of a person, or the name of a program."""
+    program: bool = True
+    """True for callers that submit and run; False for a person at a desk or terminal."""
+
+
+class SubjectKey(msgspec.Struct, frozen=True, kw_only=True):
+    """Random key of one subject. Commitments in the log are keyed by it; destroying it erases."""
+
+    workflow: str
+    subject: str
+    """Subject, or the decision's id where it names none."""
+    key: bytes
+    """32 random bytes."""
+    made_at: int
