@@ -1,0 +1,53 @@
+"""What every test may use. Fixtures of one area stand in the conftest of its folder."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+DATA = ROOT.parent / "shared" / "data"
+"""Public data sets that tests and benchmarks read where they exist; never part of the repository."""
+
+
+def _go() -> bool:
+    return bool(shutil.which("go")) or any(Path("/usr/lib").glob("go-1.*/bin/go"))
+
+
+PARTS: dict[str, Callable[[], bool]] = {
+    "aics-tlog": lambda: importlib.util.find_spec("aics_tlog") is not None,
+    "chromium": lambda: bool(shutil.which("chromium") or shutil.which("chromium-browser")),
+    "data": DATA.is_dir,
+    "go": _go,
+}
+"""Parts of the outside world a test may need, each with the question whether it is here."""
+
+
+def required() -> set[str]:
+    """Parts whose absence fails a test instead of skipping it: `HANDRAIL_REQUIRE=go,data`."""
+    return {part.strip() for part in os.environ.get("HANDRAIL_REQUIRE", "").split(",")} - {""}
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for mark in item.iter_markers("needs"):
+        for part in mark.args:
+            if part not in PARTS:
+                raise pytest.UsageError(
+                    f"{item.nodeid} needs {part!r}; known parts: {', '.join(sorted(PARTS))}"
+                )
+            if PARTS[part]():
+                continue
+            if part in required():
+                pytest.fail(f"{part} is not here, and HANDRAIL_REQUIRE says it must be")
+            pytest.skip(f"{part} is not here")
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The repository."""
+    return ROOT
