@@ -91,18 +91,23 @@ class Withdraw(Command, frozen=True, kw_only=True):
 
 
 class Redeem(Command, frozen=True, kw_only=True):
-    """Spend the grant. `digest` is what the caller is about to run."""
+    """Spend the grant. `digest` is what the caller is about to run.
+
+    `run` is a random name the caller makes for this run: it fences the confirm, and makes the
+    same redeem sent twice (a lost answer) one redeem.
+    """
 
     grant_id: str
     digest: str
+    run: str
     lease_seconds: float = 300.0
 
 
 class Confirm(Command, frozen=True, kw_only=True):
-    """Say how the run ended. `token` is the one the redeem answered with."""
+    """Say how the run ended. `run` is the name it was redeemed under."""
 
     grant_id: str
-    token: str
+    run: str
     done: bool
     error: str | None = None
 

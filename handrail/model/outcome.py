@@ -73,8 +73,8 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
     redeemed_at: int | None = None
     lease_until: int | None = None
     """A redeemed grant that is not confirmed by then is in doubt."""
-    token: str | None = None
-    """Fencing token of the run that redeemed it; a confirm has to show it."""
+    run: str | None = None
+    """Name of the run that redeemed it, made by the caller; fences the confirm."""
     by: str | None = None
     """Who redeemed it, as they name themselves."""
     finished_at: int | None = None
@@ -105,11 +105,11 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Redeemed(msgspec.Struct, frozen=True, kw_only=True):
-    """Answer to a redeem that won: what to run, and the token that confirms it."""
+    """Answer to a redeem that won: what to run, under which name, until when."""
 
     grant_id: str
     decision_id: str
-    token: str
+    run: str
     value: Any
     digest: str
     lease_until: int

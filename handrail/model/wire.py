@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import math
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
 from handrail.model.errors import BadInput
@@ -33,13 +32,20 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _float(text: str) -> float | Decimal:
+def whole(number: float) -> float | int:
+    """`number`, as an int where it is whole and exact: 14000.0 and 14000 are one value."""
+    if number.is_integer() and abs(number) <= MAX_INT:
+        return int(number)
+    return number
+
+
+def _float(text: str) -> float | int:
     number = float(text)
     if math.isinf(number):
         raise BadInput(f"the number {text[:40]} is too large for a double; send it as text")
     if number == 0.0 and any(c in "123456789" for c in text.lower().split("e")[0]):
         raise BadInput(f"the number {text[:40]} is too small for a double; send it as text")
-    return number
+    return whole(number)
 
 
 def _int(text: str) -> int:

@@ -1,0 +1,393 @@
+"""What the verbs need from the world: a store with transactions, a channel, an anchor, a signer.
+
+A use case is a function of a `Transaction`. It reads inside it, has no effect outside it, and may
+be run again from the start (a serialization failure, a roll-back), so it never sends or prints.
+`tx.now()` is its only clock. Each store is written natively; `handrail.testing.StoreContract` is
+what they share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from decimal import Decimal
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+
+from handrail.model.decision import Decision
+from handrail.model.feedback import Label, Notice, PolicyVersion, Stop
+from handrail.model.modes import GrantState
+from handrail.model.outcome import Grant, Outcome
+from handrail.model.people import Person, SubjectKey
+from handrail.model.review import Act, Review, Round, Seat, Vote
+from handrail.model.ruling import Ruling
+
+T = TypeVar("T")
+
+
+class Filed(msgspec.Struct, frozen=True, kw_only=True):
+    """A stored decision: what was submitted, the ruling, and the review it hangs on."""
+
+    decision: Decision
+    ruling: Ruling
+    review_id: str | None
+    settled: bool
+    """True once the decision has a released outcome."""
+
+
+class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """A signed head of the log, as text (C2SP tlog-checkpoint)."""
+
+    size: int
+    text: str
+    at: int
+    anchored: bool = False
+
+
+class StateRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of a state table as `verify --against-state` compares it with the folded log."""
+
+    table: str
+    id: str
+    columns: dict[str, Any]
+    """Column to value as stored."""
+    body: bytes | None = None
+    """Stored bytes that the log commits to; None where the row has none."""
+    decision_id: str | None = None
+    """Decision whose subject key the commitment is made with."""
+
+
+class Decisions(Protocol):
+    """Decisions with their rulings. Insert-only, except which review one hangs on."""
+
+    def insert(self, decision: Decision, ruling: Ruling, *, settled: bool) -> bytes:
+        """Store both; returns the stored bytes, which the log commits to.
+
+        Raises `Conflict` where (workflow, submitter, key) exists.
+        """
+
+    def get(self, decision_id: str) -> Filed | None: ...
+
+    def by_key(self, workflow: str, submitter: str, key: str) -> Filed | None: ...
+
+    def unsettled_of(self, workflow: str, subject: str) -> list[Filed]:
+        """Decisions of a subject without a released outcome, oldest first."""
+
+    def of_review(self, review_id: str, limit: int = 1000) -> list[Filed]:
+        """Decisions that hang on a review, oldest first."""
+
+    def attach(self, decision_id: str, review_id: str | None) -> None: ...
+
+    def settle(self, decision_id: str) -> None:
+        """Mark that the outcome is released."""
+
+    def expiring(self, now: int, limit: int) -> list[Filed]:
+        """Unsettled decisions whose `expires_at` is over."""
+
+    def find(
+        self,
+        *,
+        workflow: str | None,
+        lane: str | None,
+        state: str | None,
+        subject: str | None,
+        key: str | None,
+        before: str | None,
+        limit: int,
+    ) -> list[Filed]:
+        """Newest first. `state`: `open` (unsettled), `done` (settled), `in_doubt`, or None."""
+
+
+class Reviews(Protocol):
+    """Reviews with rounds, seats, votes and acts."""
+
+    def insert(self, review: Review, first: Round) -> None: ...
+
+    def get(self, review_id: str) -> Review | None: ...
+
+    def replace(self, old: Review, new: Review) -> bool:
+        """Compare-and-set on (status, round, stage) of `old`; False where it moved."""
+
+    def add_round(self, new: Round) -> None: ...
+
+    def round(self, review_id: str, number: int) -> Round: ...
+
+    def add_vote(self, vote: Vote) -> bytes | None:
+        """Store a vote; returns its stored bytes, None where (review, round, person) has one."""
+
+    def votes(self, review_id: str, round_number: int | None = None) -> list[Vote]:
+        """In the order they were cast; of all rounds where no round is named."""
+
+    def drop_votes(self, review_id: str, round_number: int) -> None:
+        """Take the votes of a round out of force (undo). The log keeps them."""
+
+    def seat(self, review_id: str, round_number: int, holder: str) -> Seat | None: ...
+
+    def seats(self, review_id: str, round_number: int, now: int) -> list[Seat]:
+        """Seats whose lease holds at `now`."""
+
+    def put_seat(self, seat: Seat) -> None:
+        """Insert, or replace the holder's seat in that round."""
+
+    def add_act(self, act: Act) -> None: ...
+
+    def acts(self, review_id: str) -> list[Act]: ...
+
+    def open_case(self, case_key: str) -> Review | None:
+        """The open review that takes repeats of this case."""
+
+    def open_list(
+        self, *, workflow: str | None, status: str | None, to: Sequence[str] | None, limit: int
+    ) -> list[Review]:
+        """Most urgent first: severity, due, age. `to`: only those that ask one of these."""
+
+    def claimable(
+        self, *, workflow: str | None, to: Sequence[str] | None, now: int, limit: int
+    ) -> list[Review]:
+        """Open, not snoozed, not behind another, without a living seat; most urgent first."""
+
+    def due(self, now: int, limit: int) -> list[Review]:
+        """Open reviews whose `next_at` is over, in order of it."""
+
+    def behind(self, review_id: str) -> list[Review]:
+        """Open reviews that wait for this one to end."""
+
+
+class Outcomes(Protocol):
+    """One outcome a decision; final once released."""
+
+    def insert(self, outcome: Outcome[Any]) -> bytes:
+        """Store it; returns the stored bytes. Raises `Conflict` where the decision has one."""
+
+    def get(self, decision_id: str) -> Outcome[Any] | None: ...
+
+    def release(self, decision_id: str, grant_id: str | None) -> bool:
+        """Compare-and-set unreleased → released; False where it was released or taken back."""
+
+    def take_back(self, decision_id: str) -> bool:
+        """Delete an unreleased outcome (undo, supersede); False where it was released."""
+
+    def due(self, now: int, limit: int) -> list[Outcome[Any]]:
+        """Unreleased outcomes whose `release_at` is over."""
+
+
+class Grants(Protocol):
+    """Single-use grants. Every change is a compare-and-set on the state and run."""
+
+    def insert(self, grant: Grant) -> None: ...
+
+    def get(self, grant_id: str) -> Grant | None: ...
+
+    def current(self, decision_id: str) -> Grant | None:
+        """The latest grant of a decision."""
+
+    def replace(self, old: Grant, new: Grant) -> bool:
+        """Compare-and-set on (state, run) of `old`; False where it moved."""
+
+    def overdue(self, now: int, limit: int) -> list[Grant]:
+        """Redeemed ones whose lease is over, and granted ones whose validity is over."""
+
+    def in_state(self, states: Sequence[GrantState], limit: int) -> list[Grant]:
+        """Oldest first."""
+
+
+class Labels(Protocol):
+    def insert(self, label: Label) -> bytes: ...
+
+    def of(self, decision_id: str) -> list[Label]: ...
+
+
+class People(Protocol):
+    def get(self, person_id: str) -> Person | None: ...
+
+    def by_handle(self, handle: str) -> Person | None:
+        """Compared without case."""
+
+    def put(self, person: Person) -> None: ...
+
+    def all(self) -> list[Person]: ...
+
+    def registered(self) -> bool:
+        """Whether anybody was registered on purpose (holds a team or role)."""
+
+
+class Policies(Protocol):
+    def active(self, workflow: str) -> str | None:
+        """Version that is active; None where the workflow has no policy."""
+
+    def get(self, workflow: str, version: str) -> PolicyVersion | None: ...
+
+    def activate(self, policy: PolicyVersion) -> None:
+        """Store the version and make it the active one."""
+
+    def workflows(self) -> list[str]: ...
+
+
+class Subjects(Protocol):
+    def key_of(self, workflow: str, subject: str) -> SubjectKey | None: ...
+
+    def insert(self, key: SubjectKey) -> None: ...
+
+
+class Stops(Protocol):
+    def get(self, workflow: str) -> Stop | None:
+        """The stop that holds for this workflow: its own, or the one for all."""
+
+    def put(self, stop: Stop) -> None: ...
+
+    def clear(self, workflow: str) -> bool: ...
+
+    def all(self) -> list[Stop]: ...
+
+
+class Outbox(Protocol):
+    def add(self, notice: Notice) -> None: ...
+
+    def due(self, now: int, limit: int) -> list[Notice]: ...
+
+    def put(self, notice: Notice) -> None:
+        """Replace (attempts, delivered, parked)."""
+
+    def undelivered(self, limit: int) -> list[Notice]: ...
+
+
+class Counters(Protocol):
+    """Bucketed counters behind the policies' aggregates."""
+
+    def add(self, scope: str, key: str, bucket: int, count: int, total: Decimal) -> None:
+        """Add to one bucket. `bucket` is its start in µs UTC."""
+
+    def read(self, scope: str, key: str, start: int, end: int) -> tuple[int, Decimal]:
+        """Count and total of the buckets with `start <= bucket < end`."""
+
+
+class AuditLog(Protocol):
+    """The log: append in the transaction; complete-subtree nodes beside the entries."""
+
+    def append(self, entry: dict[str, Any]) -> int:
+        """Append one entry (see `handrail.audit.events`); returns its index."""
+
+    def size(self) -> int: ...
+
+    def root(self) -> bytes: ...
+
+    def entries(self, start: int = 0, end: int | None = None) -> Iterator[bytes]: ...
+
+    def node(self, level: int, index: int) -> bytes: ...
+
+    def nodes(self, level: int) -> Iterator[tuple[int, bytes]]:
+        """(index, hash) of a level, in order."""
+
+    def add_checkpoint(self, checkpoint: Checkpoint) -> None: ...
+
+    def checkpoints(self) -> list[Checkpoint]: ...
+
+
+class Transaction(Protocol):
+    """One unit of work: all of it is durable when `write` returns, or none of it is."""
+
+    @property
+    def decisions(self) -> Decisions: ...
+    @property
+    def reviews(self) -> Reviews: ...
+    @property
+    def outcomes(self) -> Outcomes: ...
+    @property
+    def grants(self) -> Grants: ...
+    @property
+    def labels(self) -> Labels: ...
+    @property
+    def people(self) -> People: ...
+    @property
+    def policies(self) -> Policies: ...
+    @property
+    def subjects(self) -> Subjects: ...
+    @property
+    def stops(self) -> Stops: ...
+    @property
+    def outbox(self) -> Outbox: ...
+    @property
+    def counters(self) -> Counters: ...
+    @property
+    def audit(self) -> AuditLog: ...
+
+    def now(self) -> int:
+        """µs since 1970 UTC, the same throughout the transaction."""
+
+    def wake(self, topic: str) -> None:
+        """Tell listeners of `topic` after the commit, and only then."""
+
+    def wake_at(self, at: int) -> None:
+        """Tell the scheduler, after the commit, that something falls due at `at`."""
+
+    def state_rows(self) -> Iterator[StateRow]:
+        """Every row that `verify --against-state` compares with the folded log."""
+
+
+class Store(Protocol):
+    """Durable, transactional. `write` acknowledges only what is safe against a power cut."""
+
+    def write(self, use_case: Callable[[Transaction], T]) -> T:
+        """Run a use case in a transaction and return its result once it is durable.
+
+        An exception rolls this use case back, and only this one. Raises `Unavailable` where the
+        store cannot commit; then nothing of it happened.
+        """
+
+    def begin(self, use_case: Callable[[Transaction], T]) -> Future[T]:
+        """As `write`, without waiting. The future is done only when it is durable."""
+
+    def write_many(
+        self, use_cases: Iterable[Callable[[Transaction], T]]
+    ) -> list[T | BaseException]:
+        """Run several, sharing commits; each succeeds or fails on its own, in order."""
+
+    def read(self, query: Callable[[Transaction], T]) -> T:
+        """Run a query on one consistent snapshot. Writing in it raises."""
+
+    def listen(self, listener: Callable[[frozenset[str], int | None], None]) -> Callable[[], None]:
+        """Call `listener(topics, earliest due)` after each commit; returns how to stop it.
+
+        Called on the writer's thread: it must be quick and never call the store.
+        """
+
+    def close(self) -> None:
+        """Finish what was accepted, then close."""
+
+
+class Channel(Protocol):
+    """Tells a person. May raise; the notice is tried again with the same id."""
+
+    name: str
+
+    def deliver(self, notice: Notice) -> None: ...
+
+
+class Anchor(Protocol):
+    """Keeps checkpoints outside the database."""
+
+    def publish(self, checkpoint: Checkpoint) -> None: ...
+
+    def last(self) -> Checkpoint | None: ...
+
+
+class Signer(Protocol):
+    """Signs the heads of the log."""
+
+    @property
+    def origin(self) -> str: ...
+
+    def sign(self, size: int, root: bytes) -> str:
+        """The checkpoint text of this head."""
+
+
+Steps = Callable[[str], None]
+"""Called with the name of a step as it is reached; the fault tests stop the process there."""
+
+
+def no_steps(name: str) -> None:
+    """The ordinary `Steps`: does nothing."""
+
+
+__all__ = [name for name in dir() if name[0].isupper() or name == "no_steps"]

@@ -1,0 +1,48 @@
+"""Settings: one frozen value, read once at the edge, units in the names."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+import msgspec
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """How an installation behaves. Each has an environment variable `HANDRAIL_` + its name."""
+
+    group_commit_max: int = 256
+    """Most use cases one commit may carry."""
+    readers: int = 4
+    """Read connections of the embedded store."""
+    checkpoint_seconds: float = 60.0
+    """A signed checkpoint is anchored at least this often while the log grows."""
+    checkpoint_entries: int = 10_000
+    """… and at least every so many entries."""
+    sweep_seconds: float = 1.0
+    """The scheduler looks at deadlines at least this often; due ones wake it earlier."""
+    claim_seconds: float = 600.0
+    """How long a seat is kept for its holder."""
+    lease_seconds: float = 300.0
+    """How long a run may stay unconfirmed before it is in doubt."""
+    start_seconds: float = 10.0
+    """How long a client waits for a workspace's owner to answer."""
+
+
+def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
+    """Settings from `HANDRAIL_…` variables; anything not set keeps its default.
+
+    Raises `BadInput` that names the variable.
+    """
+    from handrail.model.errors import BadInput
+
+    environ = os.environ if environ is None else environ
+    found: dict[str, object] = {}
+    for field in msgspec.structs.fields(Settings):
+        name = f"HANDRAIL_{field.name.upper()}"
+        if name in environ:
+            try:
+                found[field.name] = msgspec.convert(environ[name], field.type, strict=False)
+            except msgspec.ValidationError as error:
+                raise BadInput(f"{name}={environ[name]!r}: {error}; correct or unset it") from error
+    return Settings(**found)  # type: ignore[arg-type]
