@@ -1,0 +1,121 @@
+"""The rooms of ARCHITECTURE.md: who may import whom, what start-up may load, what is public."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import handrail
+
+PURE = {"access", "assure", "audit", "gate", "learn", "model", "review"}
+
+
+def lint(folder: Path) -> subprocess.CompletedProcess[str]:
+    """import-linter over the copy of the package in `folder`."""
+    return subprocess.run(
+        [sys.executable, "-c", "from importlinter.cli import lint_imports_command as c; c()"]
+        + ["--no-cache", "--config", "pyproject.toml"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        # -c puts the working folder first on the path, before the installed package.
+    )
+
+
+def test_the_contracts_hold(root: Path) -> None:
+    done = lint(root)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "0 broken" in done.stdout
+
+
+@pytest.fixture(scope="module")
+def copy(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("house")
+    shutil.copy(root / "pyproject.toml", place)
+    shutil.copytree(
+        root / "handrail", place / "handrail", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    return place
+
+
+@pytest.mark.parametrize(
+    ("room", "line", "broken"),
+    [
+        ("gate/_wrong.py", "import socket", "Pure rooms do no input or output"),
+        ("model/_wrong.py", "import time", "Pure rooms do no input or output"),
+        ("gate/_wrong.py", "import handrail.audit", "Imports go one way"),
+        ("flow/_wrong.py", "import handrail.server", "Imports go one way"),
+        ("flow/_wrong.py", "import apsw", "Only the store imports a database driver"),
+        ("cli/_wrong.py", "import handrail.store", "Only the composition root builds a store"),
+        ("client/_wrong.py", "import handrail.gate", "The client knows the nouns"),
+        ("server/_wrong.py", "import handrail.testing", "The product never uses the test kit"),
+        ("helpers.py", "", "Imports go one way"),
+    ],
+)
+def test_a_forbidden_import_is_caught(copy: Path, room: str, line: str, broken: str) -> None:
+    wrong = copy / "handrail" / room
+    assert not wrong.exists()
+    wrong.write_text(line + "\n")
+    try:
+        done = lint(copy)
+    finally:
+        wrong.unlink()
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert f"{broken}" in done.stdout
+    verdicts = [text for text in done.stdout.splitlines() if text.startswith(broken)]
+    assert any("BROKEN" in text for text in verdicts), done.stdout
+
+
+def test_every_pure_room_stands_in_the_contract(root: Path) -> None:
+    contracts = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["importlinter"]
+    [pure] = [c for c in contracts["contracts"] if c["id"] == "pure"]
+    named = {name.removeprefix("handrail.") for name in pure["source_modules"]}
+    here = {name for name in PURE if (root / "handrail" / name / "__init__.py").exists()}
+    assert named == here
+
+
+HEAVY = {"altair", "numpy", "pandas", "polars", "pyarrow", "scipy", "sklearn", "vl_convert"}
+
+
+@pytest.mark.parametrize("module", ["handrail", "handrail.cli", "handrail.server", "handrail.app"])
+def test_the_light_core_loads_no_heavy_library(module: str) -> None:
+    code = f"import json, sys, {module}; print(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(json.loads(done.stdout))
+    assert module in loaded
+    assert not loaded & HEAVY
+
+
+def test_the_heavy_check_can_fail() -> None:
+    code = "import json, sys, polars; print(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert set(json.loads(done.stdout)) & HEAVY
+
+
+PUBLIC = {
+    "__version__",
+}
+"""The names `import handrail` promises. A change here is a change of the public surface: it needs a
+changelog fragment, and a reason in an ADR where a name goes."""
+
+
+def test_the_public_names_are_pinned() -> None:
+    assert set(getattr(handrail, "__all__", ["__version__"])) == PUBLIC
+
+
+def test_every_public_name_is_there_and_documented() -> None:
+    for name in PUBLIC - {"__version__"}:
+        thing = getattr(handrail, name)
+        if callable(thing):
+            assert thing.__doc__, f"handrail.{name} has no docstring"
+
+
+def test_the_package_is_typed(root: Path) -> None:
+    assert (root / "handrail" / "py.typed").exists()
