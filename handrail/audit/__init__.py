@@ -5,3 +5,16 @@ inclusion proofs; strangers' programs verify our exports. Nothing here reads fil
 databases: bytes and readers come in, values and bytes go out. The one exception is
 `standalone_verify.py`, a program of its own that auditors run without Handrail.
 """
+
+from handrail.audit.entry import commit, commit_bytes, decode, encode, field_key
+from handrail.audit.tree import Frontier, leaf_hash
+
+__all__ = [
+    "Frontier",
+    "commit",
+    "commit_bytes",
+    "decode",
+    "encode",
+    "field_key",
+    "leaf_hash",
+]

@@ -37,13 +37,11 @@ _Level0 = str | _Integer | bool
 _Level1 = _Level0 | list[_Level0] | dict[str, _Level0]
 _Level2 = _Level0 | list[_Level1] | dict[str, _Level1]
 _Level3 = _Level0 | list[_Level2] | dict[str, _Level2]
-_decoder: msgspec.json.Decoder[dict[str, Any]] = msgspec.json.Decoder(
-    dict[str, _Level3]
-)
+_decoder: msgspec.json.Decoder[dict[str, Any]] = msgspec.json.Decoder(dict[str, _Level3])
 
 
 def encode(entry: dict[str, Any]) -> bytes:
-    """The canonical bytes of `entry`. Raises `BadInput` with a pointer to what is outside the profile.
+    """The canonical bytes of `entry`; `BadInput` points at what is outside the profile.
 
     A few microseconds: it runs once for every change of state.
     """
@@ -160,19 +158,15 @@ def _outside(value: Any, pointer: str) -> BadInput:
 
 
 def _decode_slowly(line: bytes, error: Exception | None) -> dict[str, Any]:
-    """Decide the rare entries the fast way cannot: deep nesting, keys beyond ASCII; else say why not."""
+    """Decide what the fast way cannot (deep nesting, text beyond ASCII), or say what is wrong."""
     if b"\r" in line:
-        raise BadInput(
-            "the entry holds a CR; expected LF line ends and escaped control characters"
-        )
+        raise BadInput("the entry holds a CR; expected LF line ends and escaped control characters")
     try:
         entry = msgspec.json.decode(line)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as broken:
         raise BadInput(f"the entry is not JSON: {broken}") from broken
     if type(entry) is not dict:
-        raise BadInput(
-            f"the entry is a JSON {type(entry).__name__}; expected an object"
-        )
+        raise BadInput(f"the entry is a JSON {type(entry).__name__}; expected an object")
     try:
         if encode(entry) == line:
             return entry

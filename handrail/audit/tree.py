@@ -4,7 +4,7 @@ A node is named by (level, index): level 0 are the leaf hashes, and node (l, i) 
 `i * 2**l` to `(i + 1) * 2**l - 1`. Only *complete* nodes are ever stored, so a stored node never
 changes. Proofs are made from stored nodes alone, with O(log n) reads and no look at any entry.
 
-Sources: RFC 6962 section 2.1 (hashes, proofs); RFC 9162 sections 2.1.3.2 and 2.1.4.2 (verification).
+Sources: RFC 6962 section 2.1 (hashes, proofs); RFC 9162 sections 2.1.3.2, 2.1.4.2 (verification).
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Frontier(msgspec.Struct, frozen=True):
     size: int = 0
     """Number of leaves."""
     edge: tuple[bytes, ...] = ()
-    """Roots of the complete subtrees that make up the tree, largest first: one per 1 bit of size."""
+    """Roots of the complete subtrees the tree consists of, largest first: one a 1 bit of `size`."""
 
     def append(self, leaf: bytes) -> tuple[Frontier, list[Node]]:
         """The tree with one more leaf hash, and the complete nodes this created.
@@ -102,12 +102,12 @@ class Frontier(msgspec.Struct, frozen=True):
 
     @classmethod
     def from_nodes(cls, size: int, read: NodeReader) -> Frontier:
-        """The edge of a tree of `size` leaves, from its stored nodes: one read a 1 bit of `size`."""
+        """The edge of a tree of `size` leaves from stored nodes: one read a 1 bit of `size`."""
         return cls(size, tuple(read(level, index) for level, index in edge_nodes(size)))
 
 
 def edge_nodes(size: int) -> list[tuple[int, int]]:
-    """(level, index) of the complete subtrees a tree of `size` leaves consists of, largest first."""
+    """(level, index) of the complete subtrees a tree of `size` consists of, largest first."""
     if size < 0:
         raise BadInput(f"tree size is {size}; expected 0 or more")
     found = []
@@ -262,7 +262,7 @@ def _pair_up(row: Sequence[bytes]) -> list[bytes]:
     sha256 = _sha256
     pairs = iter(row)
     return [
-        sha256(b"\x01" + left + right).digest() for left, right in zip(pairs, pairs)
+        sha256(b"\x01" + left + right).digest() for left, right in zip(pairs, pairs, strict=False)
     ]
 
 

@@ -19,18 +19,14 @@ TEXT = st.text(st.characters(exclude_categories=("Cs",)))
 INTEGERS = st.integers(-(2**53) + 1, 2**53 - 1)
 VALUES = st.recursive(
     TEXT | INTEGERS | st.booleans(),
-    lambda inner: (
-        st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4)
-    ),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
     max_leaves=20,
 )
 ENTRIES = st.dictionaries(TEXT, VALUES, max_size=8)
 
 
 @given(ENTRIES)
-@example(
-    {"\U0001f600": 1, "\ufb33": 2}
-)  # UTF-16 order differs from code point order here
+@example({"\U0001f600": 1, "\ufb33": 2})  # UTF-16 order differs from code point order here
 @example({"a": {"\U0001f600": 1, "\ufb33": 2}})
 @example({"control": "".join(map(chr, range(0x20))) + '"\\/\x7f\x80\u2028\u2029'})
 @example({"deep": [[[[[[{"a": [1]}]]]]]]})
@@ -124,9 +120,7 @@ def test_cr_is_named() -> None:
         ([1], "", "an entry is a list"),
     ],
 )
-def test_what_is_outside_the_profile_is_named(
-    value: Any, pointer: str, what: str
-) -> None:
+def test_what_is_outside_the_profile_is_named(value: Any, pointer: str, what: str) -> None:
     with pytest.raises(BadInput) as caught:
         entry.encode(value)
     assert caught.value.pointer == pointer
@@ -136,9 +130,7 @@ def test_what_is_outside_the_profile_is_named(
 def test_commit_is_hmac_of_canonical_bytes() -> None:
     key = bytes(range(32))
     value = {"b": [1, 2.5, None], "a": "Ann"}
-    expected = hmac.new(
-        key, b'{"a":"Ann","b":[1,2.5,null]}', hashlib.sha256
-    ).hexdigest()
+    expected = hmac.new(key, b'{"a":"Ann","b":[1,2.5,null]}', hashlib.sha256).hexdigest()
     assert entry.commit(key, value) == expected
     assert entry.commit_bytes(key, b'{"a":"Ann","b":[1,2.5,null]}') == expected
     assert entry.commit(key, {"a": "Ann", "b": [1, 2.5, None]}) == expected
@@ -147,11 +139,7 @@ def test_commit_is_hmac_of_canonical_bytes() -> None:
 
 def test_field_keys_differ_by_subject_and_field() -> None:
     one, other = bytes(32), bytes([1]) * 32
-    keys = {
-        entry.field_key(key, field)
-        for key in (one, other)
-        for field in ("facts", "proposal")
-    }
+    keys = {entry.field_key(key, field) for key in (one, other) for field in ("facts", "proposal")}
     assert len(keys) == 4
     assert all(len(key) == 32 for key in keys)
     expected = hmac.new(one, b"handrail/field-key/v1\x00facts", hashlib.sha256).digest()

@@ -262,9 +262,7 @@ def test_a_smaller_head_is_never_consistent() -> None:
 
 
 def test_wrong_places_and_absent_nodes_are_said() -> None:
-    with pytest.raises(
-        BadInput, match="leaf index is 8 for a tree of size 8; expected 0 to 7"
-    ):
+    with pytest.raises(BadInput, match="leaf index is 8 for a tree of size 8; expected 0 to 7"):
         tree.inclusion_proof(8, 8, NODES)
     with pytest.raises(BadInput, match="the tree is empty"):
         tree.inclusion_proof(0, 0, NODES)
