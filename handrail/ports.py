@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
-from decimal import Decimal
 from typing import Any, Protocol, TypeVar
 
 import msgspec
@@ -255,10 +254,10 @@ class Outbox(Protocol):
 class Counters(Protocol):
     """Bucketed counters behind the policies' aggregates."""
 
-    def add(self, scope: str, key: str, bucket: int, count: int, total: Decimal) -> None:
-        """Add to one bucket. `bucket` is its start in µs UTC."""
+    def add(self, scope: str, key: str, bucket: int, count: int, total: int) -> None:
+        """Add to one bucket. `bucket` is its start in µs UTC; `total` counts minor units."""
 
-    def read(self, scope: str, key: str, start: int, end: int) -> tuple[int, Decimal]:
+    def read(self, scope: str, key: str, start: int, end: int) -> tuple[int, int]:
         """Count and total of the buckets with `start <= bucket < end`."""
 
 
