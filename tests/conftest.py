@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT.parent / "shared" / "data"
-"""Public data sets that tests and benchmarks read where they exist; never part of the repository."""
+"""Public data sets that tests read where they exist; never part of the repository."""
 
 
 def _go() -> bool:

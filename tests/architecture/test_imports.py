@@ -14,18 +14,18 @@ import pytest
 import handrail
 
 PURE = {"access", "assure", "audit", "gate", "learn", "model", "review"}
+LINT = "from importlinter.cli import lint_imports_command as run; run()"
 
 
 def lint(folder: Path) -> subprocess.CompletedProcess[str]:
     """import-linter over the copy of the package in `folder`."""
     return subprocess.run(
-        [sys.executable, "-c", "from importlinter.cli import lint_imports_command as c; c()"]
-        + ["--no-cache", "--config", "pyproject.toml"],
+        # -c puts the working folder first on the path, before the installed package.
+        [sys.executable, "-c", LINT, "--no-cache", "--config", "pyproject.toml"],
         cwd=folder,
         capture_output=True,
         text=True,
         check=False,
-        # -c puts the working folder first on the path, before the installed package.
     )
 
 
