@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 
@@ -15,6 +17,13 @@ class Person(msgspec.Struct, frozen=True, kw_only=True):
     """`team:…` and `role:…` memberships."""
     active: bool = True
     added_at: int
+
+    def is_one_of(self, names: Iterable[str]) -> bool:
+        """Whether this person is among `team:…`, `role:…`, `person:handle` or person ids."""
+        own = {*self.holds, self.id, f"person:{self.handle.casefold()}"}
+        return any(
+            (name.casefold() if name.startswith("person:") else name) in own for name in names
+        )
 
 
 class Actor(msgspec.Struct, frozen=True, kw_only=True):
