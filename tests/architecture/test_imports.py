@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import shutil
 import subprocess
@@ -79,6 +80,58 @@ def test_every_pure_room_stands_in_the_contract(root: Path) -> None:
     named = {name.removeprefix("handrail.") for name in pure["source_modules"]}
     here = {name for name in PURE if (root / "handrail" / name / "__init__.py").exists()}
     assert named == here
+
+
+WORLDLY = {"input", "open", "print"}
+CLOCKS = {"now", "today", "utcnow"}
+READS = {"read_bytes", "read_text", "write_bytes", "write_text"}
+
+
+def worldly(text: str) -> list[str]:
+    """Calls in a module's source that touch the world, which no import contract can see."""
+    found = []
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.ImportFrom) and node.module == "urllib.request":
+            found.append(f"line {node.lineno}: urllib.request")
+        if isinstance(node, ast.Import) and any(n.name == "urllib.request" for n in node.names):
+            found.append(f"line {node.lineno}: urllib.request")
+        if not isinstance(node, ast.Call):
+            continue
+        if isinstance(node.func, ast.Name) and node.func.id in WORLDLY:
+            found.append(f"line {node.lineno}: {node.func.id}()")
+        if isinstance(node.func, ast.Attribute) and node.func.attr in READS:
+            found.append(f"line {node.lineno}: .{node.func.attr}()")
+        if (
+            isinstance(node.func, ast.Attribute)
+            and node.func.attr in CLOCKS
+            and ast.unparse(node.func.value).split(".")[-1] in {"date", "datetime"}
+        ):
+            found.append(f"line {node.lineno}: a clock")
+    return found
+
+
+def test_pure_rooms_open_nothing_and_read_no_clock(root: Path) -> None:
+    wrong = [
+        f"{path.relative_to(root)} {what}"
+        for room in PURE
+        for path in (root / "handrail" / room).rglob("*.py")
+        for what in worldly(path.read_text("utf-8"))
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "open('x')",
+        "path.read_text()",
+        "datetime.datetime.now(UTC)",
+        "date.today()",
+        "from urllib.request import urlopen",
+    ],
+)
+def test_a_worldly_call_is_caught(line: str) -> None:
+    assert worldly(line)
 
 
 HEAVY = {"altair", "numpy", "pandas", "polars", "pyarrow", "scipy", "sklearn", "vl_convert"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -69,3 +70,20 @@ def test_the_lock_carries_hashes_and_no_address(root: Path) -> None:
         assert text.count("--hash=sha256:") >= len(pins)
         assert "://" not in text
         assert not re.search(r"^-", text, re.MULTILINE), name
+
+
+def names(requirements: list[object]) -> set[str]:
+    """Normalised package names of requirement texts; included groups are left out."""
+    found = {re.split(r"[\s\[<>=!~;]", text)[0] for text in requirements if isinstance(text, str)}
+    return {re.sub(r"[-_.]+", "-", name).lower() for name in found} - {"handrail"}
+
+
+def test_the_lock_holds_every_dependency(root: Path) -> None:
+    told = tomllib.loads((root / "pyproject.toml").read_text())
+    project, groups = told["project"], told["dependency-groups"]
+    extras = project["optional-dependencies"]
+    demo = names([*project["dependencies"], *extras["bulk"], *extras["learn"]])
+    dev = demo | names([one for group in [*extras.values(), *groups.values()] for one in group])
+    for file, wanted in (("demo.txt", demo), ("dev.txt", dev)):
+        pins = re.findall(r"(?m)^([a-z0-9][\w.-]*)==", (root / "requirements" / file).read_text())
+        assert wanted <= set(pins), f"{file} lacks {wanted - set(pins)}; run `make lock`"
