@@ -8,19 +8,7 @@ from pathlib import Path
 
 import pytest
 
-TARGETS = [
-    "demo",
-    "test",
-    "check",
-    "fix",
-    "docs",
-    "bench",
-    "faults",
-    "ledger",
-    "lock",
-    "dist",
-    "env",
-]
+TARGETS = ["demo", "test", "check", "fix", "docs", "bench", "faults", "ledger", "lock", "dist"]
 
 
 def make(root: Path, *arguments: str) -> str:
