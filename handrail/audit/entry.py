@@ -28,7 +28,7 @@ INTEGER_LIMIT = 2**53
 FIELD_KEY_CONTEXT = b"handrail/field-key/v1\x00"
 """Separates field keys from every other use of a subject's key."""
 
-_encoder = msgspec.json.Encoder(order="sorted")
+encoder = msgspec.json.Encoder(order="sorted")
 
 _Integer = Annotated[int, msgspec.Meta(gt=-INTEGER_LIMIT, lt=INTEGER_LIMIT)]
 # msgspec has no recursive union, so the profile is unrolled to three levels of nesting, which it
@@ -37,7 +37,7 @@ _Level0 = str | _Integer | bool
 _Level1 = _Level0 | list[_Level0] | dict[str, _Level0]
 _Level2 = _Level0 | list[_Level1] | dict[str, _Level1]
 _Level3 = _Level0 | list[_Level2] | dict[str, _Level2]
-_decoder: msgspec.json.Decoder[dict[str, Any]] = msgspec.json.Decoder(dict[str, _Level3])
+decoder: msgspec.json.Decoder[dict[str, Any]] = msgspec.json.Decoder(dict[str, _Level3])
 
 
 def encode(entry: dict[str, Any]) -> bytes:
@@ -64,7 +64,7 @@ def encode(entry: dict[str, Any]) -> bytes:
     try:
         # Sorting by code point and by UTF-16 code unit agree on ASCII keys; the escapes of
         # msgspec are those of RFC 8785 (both are held together by tests against rfc8785).
-        return _encoder.encode(entry) if plain_keys else rfc8785.dumps(entry)
+        return encoder.encode(entry) if plain_keys else rfc8785.dumps(entry)
     except UnicodeEncodeError as error:
         raise BadInput(
             "the entry holds a lone surrogate; expected well-formed Unicode text"
@@ -78,11 +78,11 @@ def decode(line: bytes) -> dict[str, Any]:
     null are all refused.
     """
     try:
-        entry = _decoder.decode(line)
+        entry = decoder.decode(line)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         return _decode_slowly(line, error)
     # Beyond ASCII the encoder's order of keys (by code point) may not be RFC 8785's.
-    if not line.isascii() or _encoder.encode(entry) != line:
+    if not line.isascii() or encoder.encode(entry) != line:
         return _decode_slowly(line, None)
     return entry
 

@@ -248,7 +248,7 @@ def tree_nodes(leaves: Sequence[bytes]) -> dict[tuple[int, int], bytes]:
     row = list(leaves)
     while row:
         nodes.update(((level, index), node) for index, node in enumerate(row))
-        row = _pair_up(row)
+        row = next_level(row)
         level += 1
     return nodes
 
@@ -258,7 +258,8 @@ def reader(nodes: dict[tuple[int, int], bytes]) -> NodeReader:
     return lambda level, index: nodes[level, index]
 
 
-def _pair_up(row: Sequence[bytes]) -> list[bytes]:
+def next_level(row: Sequence[bytes]) -> list[bytes]:
+    """The complete nodes above a level, in order; an odd last node has none above it yet."""
     sha256 = _sha256
     pairs = iter(row)
     return [
@@ -270,7 +271,7 @@ def _complete_root(leaves: Sequence[bytes]) -> bytes:
     """Root of 2**k leaves."""
     row = leaves
     while len(row) > 1:
-        row = _pair_up(row)
+        row = next_level(row)
     return row[0]
 
 
