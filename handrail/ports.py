@@ -164,6 +164,9 @@ class Outcomes(Protocol):
     def release(self, decision_id: str, grant_id: str | None) -> bool:
         """Compare-and-set unreleased → released; False where it was released or taken back."""
 
+    def body(self, decision_id: str) -> bytes:
+        """The stored bytes that `insert` returned. Raises `NotFound`."""
+
     def take_back(self, decision_id: str) -> bool:
         """Delete an unreleased outcome (undo, supersede); False where it was released."""
 

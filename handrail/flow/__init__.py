@@ -1,0 +1,83 @@
+"""The verbs: one use case a file, each one function of (command, actor, ports).
+
+`USE_CASES` says which function answers which command; the composition root calls them through it.
+What time does (`sweep`, `deliver`, `checkpoint`) and what a start does (`activate`, `create_log`)
+have no command.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from handrail.flow.acts import ask, assign, comment, escalate, snooze
+from handrail.flow.claim import claim
+from handrail.flow.labels import add_label
+from handrail.flow.log import accept_restore, checkpoint, create_log, rolled_back, state_rows
+from handrail.flow.people import list_people, set_person
+from handrail.flow.policies import activate
+from handrail.flow.ports import Ports, Shelf, read_policy
+from handrail.flow.queries import (
+    get_decision,
+    list_decisions,
+    list_feedback,
+    list_reviews,
+    read_outcome,
+    show_review,
+)
+from handrail.flow.runs import confirm, list_doubts, redeem, resolve
+from handrail.flow.stops import clear_stop, list_stops, set_stop
+from handrail.flow.submit import preview, submit, submit_batch
+from handrail.flow.sweep import deliver, sweep
+from handrail.flow.undo import undo
+from handrail.flow.vote import cast_vote
+from handrail.flow.withdraw import withdraw
+from handrail.model import commands as c
+from handrail.model.people import Actor
+
+USE_CASES: dict[type[c.Command], Callable[[Any, Actor, Ports], Any]] = {
+    c.Submit: submit,
+    c.SubmitBatch: submit_batch,
+    c.Preview: preview,
+    c.GetDecision: get_decision,
+    c.ListDecisions: list_decisions,
+    c.WaitOutcome: read_outcome,
+    c.Withdraw: withdraw,
+    c.AddLabel: add_label,
+    c.Redeem: redeem,
+    c.Confirm: confirm,
+    c.Resolve: resolve,
+    c.ListDoubts: list_doubts,
+    c.ListReviews: list_reviews,
+    c.GetReview: show_review,
+    c.Claim: claim,
+    c.CastVote: cast_vote,
+    c.Undo: undo,
+    c.Escalate: escalate,
+    c.Ask: ask,
+    c.Snooze: snooze,
+    c.Assign: assign,
+    c.Comment: comment,
+    c.SetStop: set_stop,
+    c.ClearStop: clear_stop,
+    c.ListStops: list_stops,
+    c.SetPerson: set_person,
+    c.ListPeople: list_people,
+    c.ListFeedback: list_feedback,
+}
+"""Command to the function that answers it."""
+
+__all__ = [
+    "USE_CASES",
+    "Ports",
+    "Shelf",
+    "accept_restore",
+    "activate",
+    "checkpoint",
+    "create_log",
+    "deliver",
+    "read_policy",
+    "rolled_back",
+    "state_rows",
+    "sweep",
+]

@@ -1,0 +1,221 @@
+"""How a decision ends: its outcome is set, waits for the undo time, is released, once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from handrail.audit.events import SYSTEM
+from handrail.flow.ports import Ports
+from handrail.flow.records import commit, note, owner_of
+from handrail.gate import Policy
+from handrail.model.canonical import digest
+from handrail.model.decision import Decision
+from handrail.model.errors import Conflict
+from handrail.model.ids import new_id
+from handrail.model.modes import GrantState, ReviewKind, ReviewStatus, Verdict
+from handrail.model.outcome import Grant, Outcome
+from handrail.model.review import Review
+from handrail.ports import Filed, Transaction
+
+
+def effect_digest(decision: Decision, value: Any) -> str:
+    """What was seen is what runs: RFC 8785 + SHA-256 over workflow, subject, facts and value."""
+    return digest(
+        {
+            "workflow": decision.workflow,
+            "subject": decision.subject,
+            "facts": decision.facts,
+            "value": value,
+        }
+    )
+
+
+def bucket_start(at: int, window_us: int) -> int:
+    """Start of the counter bucket that `at` falls in: a 96th of the window, at least a second."""
+    width = max(window_us // 96, 1_000_000)
+    return at - at % width
+
+
+def count(tx: Transaction, policy: Policy, decision: Decision, over: str) -> None:
+    """Add a decision to the counters behind the policy's aggregates, in this transaction."""
+    if decision.test:
+        return
+    record = policy.ingest(decision.facts, decision.proposal)
+    for add in policy.aggregate_adds(record, over):
+        tx.counters.add(
+            f"{decision.workflow}/{add.name}",
+            "\x1f".join(add.key),
+            bucket_start(tx.now(), add.window_us),
+            1,
+            add.amount,
+        )
+
+
+def has_counters(policy: Policy) -> bool:
+    """Whether the policy aggregates anything at all."""
+    return bool(policy.aggregates)
+
+
+def settle(
+    tx: Transaction,
+    ports: Ports,
+    filed: Filed,
+    *,
+    verdict: Verdict,
+    why: str,
+    actor: str,
+    by: str | None,
+    value: Any = None,
+    edited: bool = False,
+    reason: str | None = None,
+    undo_us: int = 0,
+    review: Review | None = None,
+) -> Outcome[Any]:
+    """Set the outcome of a decision; without undo time it is released in the same transaction."""
+    decision, now = filed.decision, tx.now()
+    outcome: Outcome[Any] = Outcome(
+        decision_id=decision.id,
+        verdict=verdict,
+        edited=edited,
+        approved=value if verdict.allows else None,
+        why=why,
+        reason=reason,
+        by=by,
+        at=now,
+        digest=effect_digest(decision, value if verdict.allows else None),
+        release_at=now + undo_us,
+    )
+    body = tx.outcomes.insert(outcome)
+    sealed = commit(tx, owner_of(decision.workflow, decision.subject, decision.id), "outcome", body)
+    if undo_us > 0:
+        note(
+            tx,
+            "outcome.set",
+            actor,
+            decision=decision.id,
+            verdict=verdict,
+            commit=sealed,
+            review=review.id if review else None,
+            release_at=outcome.release_at,
+        )
+        tx.wake_at(outcome.release_at)
+        return outcome
+    return release(tx, ports, filed, outcome, actor=actor, sealed=sealed)
+
+
+def release(
+    tx: Transaction,
+    ports: Ports,
+    filed: Filed,
+    outcome: Outcome[Any],
+    *,
+    actor: str = SYSTEM,
+    sealed: str | None = None,
+) -> Outcome[Any]:
+    """Tell the caller, once: compare-and-set on the outcome, and one grant where it allows."""
+    decision, now = filed.decision, tx.now()
+    policy = ports.shelf.named(tx, filed.ruling.policy)
+    grant_id = None
+    valid_until = None
+    if outcome.allowed:
+        valid_until = now + policy.valid_us if policy.valid_us else None
+        grant_id = new_id("g", now)
+        tx.grants.insert(
+            Grant(
+                id=grant_id,
+                decision_id=decision.id,
+                state=GrantState.GRANTED,
+                digest=outcome.digest,
+                minted_at=now,
+                valid_until=valid_until,
+            )
+        )
+        if valid_until is not None:
+            tx.wake_at(valid_until)
+        if has_counters(policy):
+            released = msgspec.structs.replace(decision, proposal=outcome.approved)
+            count(tx, policy, released, "released")
+    if not tx.outcomes.release(decision.id, grant_id):
+        raise Conflict(f"the outcome of {decision.id} is released already")
+    tx.decisions.settle(decision.id)
+    if sealed is None:
+        stored = tx.outcomes.body(decision.id)
+        sealed = commit(
+            tx, owner_of(decision.workflow, decision.subject, decision.id), "outcome", stored
+        )
+    note(
+        tx,
+        "outcome.released",
+        actor,
+        decision=decision.id,
+        verdict=outcome.verdict,
+        commit=sealed,
+        grant=grant_id,
+        valid_until=valid_until,
+        review=filed.review_id,
+    )
+    tx.wake(f"outcome:{decision.id}")
+    return msgspec.structs.replace(outcome, released=True, grant_id=grant_id)
+
+
+def end_review(tx: Transaction, review: Review, *, verdict: Verdict, why: str, actor: str) -> None:
+    """Close a review that is of no use any more (withdrawn, superseded, expired)."""
+    closed = msgspec.structs.replace(
+        review,
+        status=ReviewStatus.CLOSED,
+        verdict=verdict,
+        closed_why=why,
+        decided_at=tx.now(),
+        next_at=None,
+        case_key=None,
+        undo_until=None,
+    )
+    if not tx.reviews.replace(review, closed):
+        raise Conflict(f"{review.id} moved; look at it again")
+    note(tx, "review.closed", actor, review=review.id, verdict=verdict)
+    unblock(tx, review)
+    tx.wake(f"review:{review.id}")
+
+
+def unblock(tx: Transaction, review: Review) -> None:
+    """Let the reviews behind this one come forward (`if_open: queue`)."""
+    for waiting in tx.reviews.behind(review.id):
+        tx.reviews.replace(waiting, msgspec.structs.replace(waiting, behind=None))
+
+
+def retire(
+    tx: Transaction,
+    ports: Ports,
+    filed: Filed,
+    *,
+    verdict: Verdict,
+    why: str,
+    actor: str,
+    by: str | None,
+    end_attached: bool = True,
+) -> Outcome[Any]:
+    """End an unsettled decision from outside: withdrawn, superseded, expired.
+
+    A verdict that still waits for its undo time is taken back. The review ends with its last
+    decision; a decision that leaves a case with others just leaves it.
+    """
+    decision = filed.decision
+    review = tx.reviews.get(filed.review_id) if filed.review_id else None
+    if tx.outcomes.get(decision.id) is not None and not tx.outcomes.take_back(decision.id):
+        raise Conflict(f"{decision.id} is released already")
+    if review is not None and review.kind is ReviewKind.HOLD:
+        if review.attached > 1:
+            tx.decisions.attach(decision.id, None)
+            left = tx.decisions.of_review(review.id, 1)
+            if not tx.reviews.replace(
+                review,
+                msgspec.structs.replace(
+                    review, attached=review.attached - 1, lead=left[0].decision.id
+                ),
+            ):
+                raise Conflict(f"{review.id} moved; try again")
+        elif review.status is not ReviewStatus.CLOSED:
+            end_review(tx, review, verdict=verdict, why=why, actor=actor)
+    return settle(tx, ports, filed, verdict=verdict, why=why, actor=actor, by=by)

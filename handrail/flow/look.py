@@ -1,0 +1,115 @@
+"""Load a review with everything around it, and show it through `access.view`."""
+
+from __future__ import annotations
+
+import msgspec
+
+from handrail.access import Shown, card_digest, view
+from handrail.flow.ports import Ports
+from handrail.flow.records import handles_of
+from handrail.gate import Policy
+from handrail.model.errors import NotFound
+from handrail.model.modes import Said
+from handrail.model.people import Actor, Person
+from handrail.model.review import Card, Review, Round, Vote
+from handrail.model.ruling import Approval
+from handrail.ports import Transaction
+from handrail.review.quorum import missing
+
+
+def get_review(tx: Transaction, review_id: str) -> Review:
+    """The review, or `NotFound`."""
+    review = tx.reviews.get(review_id)
+    if review is None:
+        raise NotFound(f"no review {review_id!r}; `handrail reviews list` names the open ones")
+    return review
+
+
+def policy_of(tx: Transaction, ports: Ports, current: Round) -> Policy:
+    """The frozen policy of a round: the version that ruled, whatever is active now."""
+    return ports.shelf.named(tx, current.ruling.policy)
+
+
+def needs_of(review: Review, current: Round) -> tuple[Approval, ...]:
+    """The approvals a round needs: those of its ruling, else any one whom the review asks."""
+    return current.ruling.approvals or (Approval(of=review.to),)
+
+
+def approvers(tx: Transaction, votes: list[Vote]) -> list[Person]:
+    """Persons whose votes let the proposal stand."""
+    found = []
+    for vote in votes:
+        if vote.said is not Said.REJECT:
+            person = tx.people.get(vote.person)
+            if person is not None:
+                found.append(person)
+    return found
+
+
+def still_missing(
+    tx: Transaction, review: Review, current: Round, votes: list[Vote]
+) -> tuple[Approval, ...]:
+    """Approvals that the standing votes do not satisfy yet."""
+    return missing(
+        needs_of(review, current), approvers(tx, votes), everyone=not tx.people.registered()
+    )
+
+
+def load(tx: Transaction, ports: Ports, review: Review) -> Shown:
+    """Everything a surface may need; only `access.view` decides who sees what of it."""
+    current = tx.reviews.round(review.id, review.round)
+    policy = policy_of(tx, ports, current)
+    filed = tx.decisions.of_review(review.id)
+    if not filed:
+        lead = tx.decisions.get(review.lead)
+        filed = [lead] if lead is not None else []
+    if not filed:
+        raise NotFound(f"{review.id} has no decision; run `handrail audit verify --against-state`")
+    filed.sort(key=lambda item: item.decision.id != review.lead)
+    votes = tx.reviews.votes(review.id, review.round)
+    seats = tx.reviews.seats(review.id, review.round, tx.now())
+    gaps = still_missing(tx, review, current, votes)
+    named = {
+        *(vote.person for vote in votes),
+        *(seat.holder for seat in seats),
+        *review.to,
+        *(name for need in gaps for name in need.of),
+        review.decided_by,
+    }
+    proposed = tuple(field.name for field in policy.fields if field.proposed)
+    return Shown(
+        review=review,
+        round=current,
+        lead=filed[0].decision,
+        ruling=filed[0].ruling,
+        attached=tuple(item.decision for item in filed),
+        votes=tuple(votes),
+        seats=tuple(seats),
+        missing=gaps,
+        handles=handles_of(tx, named),
+        title=policy.title or review.workflow,
+        reasons=policy.reasons,
+        editable=policy.edit_fields,
+        fields={
+            field.name: msgspec.to_builtins(field)
+            for field in policy.fields
+            if field.name in policy.edit_fields
+        },
+        proposed=proposed,
+        choices=policy.choices,
+    )
+
+
+def card(tx: Transaction, ports: Ports, review: Review, person: Person | None) -> Card:
+    """The review as this person may see it."""
+    return view(load(tx, ports, review), person, ports.secret)
+
+
+def card_now(tx: Transaction, ports: Ports, review: Review) -> str:
+    """Digest of the card as it would be painted now."""
+    return card_digest(load(tx, ports, review), ports.secret)
+
+
+def viewer(tx: Transaction, actor: Actor) -> Person | None:
+    """The person who looks, without making one up: reading changes nothing."""
+    return None if actor.program else tx.people.by_handle(actor.name.strip())

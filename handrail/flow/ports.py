@@ -1,0 +1,77 @@
+"""What every verb is given beside its command: the store, the policies, the secret."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import msgspec
+
+from handrail.gate import Policy, load
+from handrail.model.errors import NotFound
+from handrail.model.feedback import PolicyVersion
+from handrail.ports import Steps, Store, Transaction, no_steps
+from handrail.review.deadlines import Hours
+from handrail.settings import Settings
+
+
+def read_policy(stored: PolicyVersion) -> Policy:
+    """The checked policy of a stored version. Its cases ran when it was activated."""
+
+    def read_file(name: str) -> bytes:
+        return stored.files[name].encode()
+
+    return load(stored.text, path=stored.path, read_file=read_file, run_cases=False)
+
+
+class Shelf:
+    """Checked policies by (workflow, version). A version never changes, so neither does an item."""
+
+    def __init__(self) -> None:
+        self._policies: dict[tuple[str, str], Policy] = {}
+        self._lock = threading.Lock()
+
+    def active(self, tx: Transaction, workflow: str) -> Policy:
+        """The policy that rules `workflow` now. Raises `NotFound` that names those there are."""
+        version = tx.policies.active(workflow)
+        if version is None:
+            names = ", ".join(tx.policies.workflows()) or "none"
+            raise NotFound(
+                f"no policy rules the workflow {workflow!r}; active are: {names}. "
+                f"Put a policy file into the workspace's policies folder"
+            )
+        return self.version(tx, workflow, version)
+
+    def named(self, tx: Transaction, policy: str) -> Policy:
+        """The policy of a ruling's `workflow@version`."""
+        workflow, _, version = policy.rpartition("@")
+        return self.version(tx, workflow, version)
+
+    def version(self, tx: Transaction, workflow: str, version: str) -> Policy:
+        """One version, active or not."""
+        found = self._policies.get((workflow, version))
+        if found is None:
+            stored = tx.policies.get(workflow, version)
+            if stored is None:
+                raise NotFound(f"the policy {workflow}@{version} is not in the store")
+            found = self.put(version, read_policy(stored))
+        return found
+
+    def put(self, version: str, policy: Policy) -> Policy:
+        with self._lock:
+            return self._policies.setdefault((policy.workflow, version), policy)
+
+
+class Ports(msgspec.Struct, frozen=True, kw_only=True):
+    """The world as the verbs see it."""
+
+    store: Store
+    shelf: Shelf
+    secret: bytes
+    """Installation secret: keys the coins and the card digests."""
+    settings: Settings = Settings()
+    hours: Hours = Hours()
+    steps: Steps = no_steps
+
+
+UseCase = Callable[..., object]

@@ -1,0 +1,93 @@
+"""Small things that every verb writes the same way: persons, commitments, audit entries."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable
+from typing import Any
+
+from handrail.audit.entry import commit_bytes, field_key
+from handrail.audit.events import SYSTEM, entry
+from handrail.model.errors import BadInput, Refused
+from handrail.model.ids import is_id, new_id
+from handrail.model.people import Actor, Person, SubjectKey
+from handrail.ports import Transaction
+
+WORKSPACE = ("*", "workspace")
+"""Whose key commits to what belongs to no decision: reasons at the stop button, handles."""
+
+
+def note(tx: Transaction, kind: str, actor: str, **fields: Any) -> None:
+    """Append one audit entry in this transaction."""
+    tx.audit.append(entry(kind, at=tx.now(), actor=actor, **fields))
+
+
+def commit(tx: Transaction, owner: tuple[str, str], field: str, content: bytes) -> str:
+    """Commitment to `content` under the key of its subject, made when first needed."""
+    workflow, subject = owner
+    key = tx.subjects.key_of(workflow, subject)
+    if key is None:
+        key = SubjectKey(
+            workflow=workflow, subject=subject, key=secrets.token_bytes(32), made_at=tx.now()
+        )
+        tx.subjects.insert(key)
+    return commit_bytes(field_key(key.key, field), content)
+
+
+def owner_of(workflow: str, subject: str | None, decision_id: str) -> tuple[str, str]:
+    """Whose key a decision's commitments are made with: its subject's, else its own."""
+    return workflow, subject if subject is not None else decision_id
+
+
+def person_for(tx: Transaction, actor: Actor) -> Person:
+    """The person who acts, known from now on by an id. Raises `Refused` for a program."""
+    if actor.program:
+        raise Refused(
+            f"{actor.name!r} is a program; only a person decides. Name one with --as or `person=`"
+        )
+    return known(tx, actor.name)
+
+
+def known(tx: Transaction, handle: str) -> Person:
+    """The person with this handle; met for the first time, they get an id and hold nothing."""
+    handle = handle.strip()
+    if not 1 <= len(handle) <= 200 or any(ord(c) < 32 for c in handle):
+        raise BadInput(f"{handle!r} is not a person's handle; give 1 to 200 plain characters")
+    found = tx.people.by_handle(handle)
+    if found is None:
+        found = Person(id=new_id("p", tx.now()), handle=handle, added_at=tx.now())
+        tx.people.put(found)
+        note(tx, "person.added", SYSTEM, person=found.id, commit=_handle(tx, found))
+    return found
+
+
+def _handle(tx: Transaction, person: Person) -> str:
+    return commit(tx, (WORKSPACE[0], person.id), "handle", person.handle.encode())
+
+
+def actor_id(tx: Transaction, actor: Actor) -> str:
+    """How the log names who acts: a person's id, or a program's own name."""
+    if not actor.program:
+        return known(tx, actor.name).id
+    if "@" in actor.name:
+        raise BadInput(f"a program's name has no @: {actor.name!r}; persons act with --as")
+    return actor.name
+
+
+def audience(tx: Transaction, names: Iterable[str]) -> tuple[str, ...]:
+    """`person:handle` as person ids, teams and roles as they are: what log and reviews keep."""
+    return tuple(
+        known(tx, name.removeprefix("person:")).id if name.startswith("person:") else name
+        for name in names
+    )
+
+
+def handles_of(tx: Transaction, names: Iterable[str | None]) -> dict[str, str]:
+    """Handle of each person id among `names`."""
+    found: dict[str, str] = {}
+    for name in names:
+        if name is not None and name not in found and is_id(name, "p"):
+            person = tx.people.get(name)
+            if person is not None:
+                found[name] = person.handle
+    return found

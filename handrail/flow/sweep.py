@@ -1,0 +1,242 @@
+"""What time does: release, remind, hand on, silence, expiry, lapsed leases.
+
+Each item is one transaction that reads it again, so two sweepers or a kill in between do no harm;
+after downtime each deadline still happens once, in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+import msgspec
+
+from handrail.audit.events import SYSTEM
+from handrail.flow.close import release, retire, unblock
+from handrail.flow.look import policy_of
+from handrail.flow.ports import Ports
+from handrail.flow.records import audience, note
+from handrail.flow.vote import decide
+from handrail.model.feedback import Notice
+from handrail.model.ids import new_id
+from handrail.model.modes import GrantState, ReviewStatus, Verdict
+from handrail.model.review import Act, Review
+from handrail.ports import Channel, Transaction
+from handrail.review.deadlines import step
+
+T = TypeVar("T")
+BATCH = 500
+RETRY_SECONDS = (1, 5, 30, 120, 600, 3600)
+"""Pauses between attempts to deliver a notice; after the last it is parked and shown."""
+
+
+def sweep(ports: Ports) -> int:
+    """Do everything that is due; returns how many things were done (0: nothing is due)."""
+    done = 0
+    for find, act in (
+        (lambda tx: tx.outcomes.due(tx.now(), BATCH), _release),
+        (lambda tx: tx.decisions.expiring(tx.now(), BATCH), _expire),
+        (lambda tx: tx.reviews.due(tx.now(), BATCH), _deadline),
+        (lambda tx: tx.grants.overdue(tx.now(), BATCH), _overdue),
+    ):
+        found: Iterable[Any] = ports.store.read(find)
+        done += _each(ports, found, act)
+    return done
+
+
+def _each(ports: Ports, items: Iterable[T], act: Callable[[Transaction, Ports, T], bool]) -> int:
+    def case(item: T) -> Callable[[Transaction], bool]:
+        return lambda tx: act(tx, ports, item)
+
+    done = 0
+    for result in ports.store.write_many([case(item) for item in items]):
+        if isinstance(result, BaseException):
+            raise result
+        done += bool(result)
+    return done
+
+
+def _release(tx: Transaction, ports: Ports, seen: Any) -> bool:
+    outcome = tx.outcomes.get(seen.decision_id)
+    if outcome is None or outcome.released or outcome.release_at > tx.now():
+        return False
+    filed = tx.decisions.get(outcome.decision_id)
+    if filed is None:
+        return False
+    ports.steps("release.before")
+    release(tx, ports, filed, outcome)
+    if filed.review_id is not None:
+        review = tx.reviews.get(filed.review_id)
+        if review is not None:
+            unblock(tx, review)
+    return True
+
+
+def _expire(tx: Transaction, ports: Ports, seen: Any) -> bool:
+    filed = tx.decisions.get(seen.decision.id)
+    now = tx.now()
+    if filed is None or filed.settled or (filed.decision.expires_at or now + 1) > now:
+        return False
+    note(tx, "decision.expired", SYSTEM, decision=filed.decision.id, review=filed.review_id)
+    retire(
+        tx,
+        ports,
+        filed,
+        verdict=Verdict.EXPIRED,
+        why="Its time ran out before anybody decided",
+        actor=SYSTEM,
+        by="silence",
+    )
+    return True
+
+
+def _deadline(tx: Transaction, ports: Ports, seen: Review) -> bool:
+    review, now = tx.reviews.get(seen.id), tx.now()
+    if (
+        review is None
+        or review.status is not ReviewStatus.OPEN
+        or review.next_at is None
+        or review.next_at > now
+    ):
+        return False
+    current = tx.reviews.round(review.id, review.round)
+    policy = policy_of(tx, ports, current)
+    route = current.ruling.route
+    if route is None or review.due is None:
+        quiet = msgspec.structs.replace(review, next_at=None)
+        return tx.reviews.replace(review, quiet)
+    due = step(
+        route=route,
+        stage=review.stage,
+        due=review.due,
+        now=now,
+        mode=current.ruling.mode,
+        reversible=current.ruling.stakes.reversible,
+        owners=policy.owners,
+        hours=ports.hours,
+    )
+    if due.kind == "silence":
+        _silence(tx, ports, review, due.verdict or Verdict.EXPIRED)
+        return True
+    to = audience(tx, due.to) if due.to is not None else review.to
+    to = tuple(dict.fromkeys((*to, *audience(tx, due.add))))
+    moved = msgspec.structs.replace(
+        review, to=to, stage=due.stage, due=due.due, next_at=due.next_at
+    )
+    if not tx.reviews.replace(review, moved):
+        return False
+    tx.reviews.add_act(Act(review=review.id, kind=due.kind, by=None, at=now, to=to))
+    note(
+        tx,
+        "review.reminded" if due.kind == "remind" else "review.escalated",
+        SYSTEM,
+        review=review.id,
+        stage=due.stage,
+        to=to,
+        due=due.due,
+    )
+    tx.outbox.add(
+        Notice(
+            id=new_id("n", now),
+            topic="review.reminded" if due.kind == "remind" else "review.escalated",
+            to=to,
+            review=review.id,
+            decision_id=review.lead,
+            text=current.ruling.why,
+            made_at=now,
+            next_at=now,
+        )
+    )
+    if moved.next_at is not None:
+        tx.wake_at(moved.next_at)
+    tx.wake(f"review:{review.id}")
+    return True
+
+
+def _silence(tx: Transaction, ports: Ports, review: Review, verdict: Verdict) -> None:
+    """Nobody answered: what silence means happens, to every decision on the review."""
+    current = tx.reviews.round(review.id, review.round)
+    decide(
+        tx,
+        ports,
+        policy_of(tx, ports, current),
+        review,
+        current,
+        verdict=verdict,
+        person=None,
+    )
+
+
+def _overdue(tx: Transaction, ports: Ports, seen: Any) -> bool:
+    grant, now = tx.grants.get(seen.id), tx.now()
+    if grant is None:
+        return False
+    if grant.state is GrantState.REDEEMED and (grant.lease_until or now + 1) <= now:
+        doubtful = msgspec.structs.replace(grant, state=GrantState.IN_DOUBT)
+        if not tx.grants.replace(grant, doubtful):
+            return False
+        note(tx, "grant.in_doubt", SYSTEM, grant=grant.id, decision=grant.decision_id)
+        filed = tx.decisions.get(grant.decision_id)
+        policy = ports.shelf.named(tx, filed.ruling.policy) if filed else None
+        tx.outbox.add(
+            Notice(
+                id=new_id("n", now),
+                topic="run.in_doubt",
+                to=audience(tx, policy.owners) if policy else (),
+                decision_id=grant.decision_id,
+                text="The run was not confirmed in time; say whether it happened",
+                made_at=now,
+                next_at=now,
+            )
+        )
+        tx.wake(f"grant:{grant.id}")
+        return True
+    if grant.state is GrantState.GRANTED and (grant.valid_until or now + 1) <= now:
+        lapsed = msgspec.structs.replace(grant, state=GrantState.LAPSED, finished_at=now)
+        if not tx.grants.replace(grant, lapsed):
+            return False
+        note(tx, "grant.lapsed", SYSTEM, grant=grant.id, decision=grant.decision_id)
+        return True
+    return False
+
+
+def deliver(ports: Ports, channels: Iterable[Channel]) -> int:
+    """Hand due notices to the channels: at least once, the same id on every attempt.
+
+    A failure is kept on the notice and tried again after a pause; after the last pause the notice
+    is parked, which `doctor` shows.
+    """
+    told = list(channels)
+    done = 0
+    for notice in ports.store.read(lambda tx: tx.outbox.due(tx.now(), BATCH)):
+        error = None
+        for channel in told:
+            try:
+                channel.deliver(notice)
+            except Exception as failure:  # a channel may fail in any way; the row says how
+                error = f"{channel.name}: {type(failure).__name__}: {failure}"
+        done += ports.store.write(_delivered(notice, error))
+    return done
+
+
+def _delivered(notice: Notice, error: str | None) -> Callable[[Transaction], bool]:
+    def use_case(tx: Transaction) -> bool:
+        attempts = notice.attempts + 1
+        if error is None:
+            kept = msgspec.structs.replace(
+                notice, attempts=attempts, delivered_at=tx.now(), next_at=None, error=None
+            )
+        else:
+            pause = RETRY_SECONDS[attempts - 1] if attempts <= len(RETRY_SECONDS) else None
+            kept = msgspec.structs.replace(
+                notice,
+                attempts=attempts,
+                error=error[:2000],
+                next_at=tx.now() + pause * 1_000_000 if pause else None,
+            )
+        tx.outbox.put(kept)
+        if kept.next_at is not None:
+            tx.wake_at(kept.next_at)
+        return error is None
+
+    return use_case
