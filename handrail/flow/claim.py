@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from handrail.access import may_decide
-from handrail.flow.look import card, get_review, needs_of, still_missing
+from handrail.flow.look import card, get_review, still_missing
 from handrail.flow.ports import Ports
 from handrail.flow.records import note, person_for
 from handrail.model.commands import Claim, Seated

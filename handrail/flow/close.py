@@ -9,7 +9,7 @@ import msgspec
 from handrail.audit.events import SYSTEM
 from handrail.flow.ports import Ports
 from handrail.flow.records import commit, note, owner_of
-from handrail.gate import Policy
+from handrail.gate import Policy, Record
 from handrail.model.canonical import digest
 from handrail.model.decision import Decision
 from handrail.model.errors import Conflict
@@ -38,11 +38,14 @@ def bucket_start(at: int, window_us: int) -> int:
     return at - at % width
 
 
-def count(tx: Transaction, policy: Policy, decision: Decision, over: str) -> None:
+def count(
+    tx: Transaction, policy: Policy, decision: Decision, over: str, record: Record | None = None
+) -> None:
     """Add a decision to the counters behind the policy's aggregates, in this transaction."""
-    if decision.test:
+    if decision.test or not policy.aggregates:
         return
-    record = policy.ingest(decision.facts, decision.proposal)
+    if record is None:
+        record = policy.ingest(decision.facts, decision.proposal)
     for add in policy.aggregate_adds(record, over):
         tx.counters.add(
             f"{decision.workflow}/{add.name}",
@@ -51,11 +54,6 @@ def count(tx: Transaction, policy: Policy, decision: Decision, over: str) -> Non
             1,
             add.amount,
         )
-
-
-def has_counters(policy: Policy) -> bool:
-    """Whether the policy aggregates anything at all."""
-    return bool(policy.aggregates)
 
 
 def settle(
@@ -134,9 +132,7 @@ def release(
         )
         if valid_until is not None:
             tx.wake_at(valid_until)
-        if has_counters(policy):
-            released = msgspec.structs.replace(decision, proposal=outcome.approved)
-            count(tx, policy, released, "released")
+        count(tx, policy, msgspec.structs.replace(decision, proposal=outcome.approved), "released")
     if not tx.outcomes.release(decision.id, grant_id):
         raise Conflict(f"the outcome of {decision.id} is released already")
     tx.decisions.settle(decision.id)

@@ -17,9 +17,9 @@ WORKSPACE = ("*", "workspace")
 """Whose key commits to what belongs to no decision: reasons at the stop button, handles."""
 
 
-def note(tx: Transaction, kind: str, actor: str, **fields: Any) -> None:
+def note(tx: Transaction, type_: str, actor: str, /, **fields: Any) -> None:
     """Append one audit entry in this transaction."""
-    tx.audit.append(entry(kind, at=tx.now(), actor=actor, **fields))
+    tx.audit.append(entry(type_, at=tx.now(), actor=actor, **fields))
 
 
 def commit(tx: Transaction, owner: tuple[str, str], field: str, content: bytes) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from handrail.flow.close import bucket_start, count, has_counters, retire, settle
+from handrail.flow.close import bucket_start, count, retire, settle
 from handrail.flow.ports import Ports
 from handrail.flow.records import actor_id, audience, commit, note, owner_of
 from handrail.gate import IfOpen, Policy, Record, read_confidence
@@ -240,8 +240,7 @@ def file(tx: Transaction, prepared: Prepared, ports: Ports) -> Ruling:
     )
     if review is not None:
         _record_review(tx, ports, decision, ruling, review, opened)
-    if has_counters(policy):
-        count(tx, policy, decision, "submitted")
+    count(tx, policy, decision, "submitted", record)
     filed = Filed(decision=decision, ruling=ruling, review_id=ruling.review_id, settled=False)
     if ruling.lane is Lane.PASS:
         settle(
@@ -344,13 +343,13 @@ def _throw(policy: Policy, ruling: Ruling, secret: bytes) -> tuple[Coin, ...]:
     """Independent coins, seeded by the secret and the server-made id: nobody can steer them."""
     sampling = policy.sampling
     if ruling.lane is Lane.PASS:
-        chances = (("uniform", sampling.spot_check), ("active", sampling.active_check))
+        chances = {"uniform": sampling.spot_check, "active": sampling.active_check}
     elif ruling.lane is Lane.HOLD:
-        chances = (("blind", sampling.blind),)
+        chances = {"blind": sampling.blind}
     else:
         return ()
     coins = []
-    for kind, probability in chances:
+    for kind, probability in chances.items():
         seed = hmac.digest(secret, f"coin:{kind}:{ruling.decision_id}".encode(), "sha256")
         draw = int.from_bytes(seed[:8], "big") / 2**64
         coins.append(Coin(kind=kind, probability=probability, drawn=draw < probability))

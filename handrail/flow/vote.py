@@ -124,17 +124,19 @@ def _same_vote(
 ) -> Voted | None:
     """The answer to a vote that was cast already and only its answer was lost."""
     for vote in tx.reviews.votes(review.id):
-        if vote.person == person.id and vote.card == command.card and vote.carried_from is None:
-            if vote.said is said and vote.reason == command.reason:
-                if review.round != vote.round and review.status is ReviewStatus.OPEN:
-                    continue
-                return Voted(
-                    review_id=review.id,
-                    decided=review.status is ReviewStatus.DECIDED,
-                    verdict=review.verdict.value if review.verdict else None,
-                    round=review.round,
-                    undo_until=review.undo_until,
-                )
+        if (
+            vote.person == person.id
+            and (vote.card, vote.said, vote.reason) == (command.card, said, command.reason)
+            and vote.carried_from is None
+            and (vote.round == review.round or review.status is not ReviewStatus.OPEN)
+        ):
+            return Voted(
+                review_id=review.id,
+                decided=review.status is ReviewStatus.DECIDED,
+                verdict=review.verdict.value if review.verdict else None,
+                round=review.round,
+                undo_until=review.undo_until,
+            )
     return None
 
 
