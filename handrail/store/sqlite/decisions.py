@@ -1,0 +1,158 @@
+"""Decisions with their rulings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import apsw
+import msgspec
+
+from handrail.model.decision import Decision
+from handrail.model.errors import Conflict, NotFound
+from handrail.model.ruling import Ruling
+from handrail.ports import Filed, StateRow
+from handrail.store.sqlite.codec import encode
+from handrail.store.sqlite.queries import Execute, queries
+
+_SQL = queries("decisions")
+_INSERT = _SQL["insert"]
+_GET = _SQL["get"]
+_BY_KEY = _SQL["by_key"]
+_UNSETTLED_OF = _SQL["unsettled_of"]
+_OF_REVIEW = _SQL["of_review"]
+_ATTACH = _SQL["attach"]
+_SETTLE = _SQL["settle"]
+_EXPIRING = _SQL["expiring"]
+
+_decision = msgspec.json.Decoder(Decision).decode
+_ruling = msgspec.json.Decoder(Ruling).decode
+
+NEWEST = 2**63 - 1
+
+
+def _filed(row: tuple[Any, ...]) -> Filed:
+    body, ruling, review_id, settled = row
+    return Filed(
+        decision=_decision(body),
+        ruling=_ruling(ruling),
+        review_id=review_id,
+        settled=bool(settled),
+    )
+
+
+class SqliteDecisions:
+    """See `handrail.ports.Decisions`."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._execute: Execute = connection.execute
+
+    def insert(self, decision: Decision, ruling: Ruling, *, settled: bool) -> bytes:
+        body = encode(decision)
+        ruled = encode(ruling)
+        try:
+            self._execute(
+                _INSERT,
+                (
+                    decision.id,
+                    decision.workflow,
+                    decision.subject,
+                    decision.submitter,
+                    decision.key,
+                    ruling.lane,
+                    ruling.mode,
+                    ruling.review_id,
+                    settled,
+                    decision.expires_at,
+                    decision.submitted_at,
+                    body,
+                    ruled,
+                ),
+            )
+        except apsw.ConstraintError:
+            if decision.key is not None:
+                there = self.by_key(decision.workflow, decision.submitter, decision.key)
+                if there is not None:
+                    raise Conflict(
+                        f"{decision.submitter} has used the key {decision.key!r} in "
+                        f"{decision.workflow} for {there.decision.id}; "
+                        "read that decision, or use another key for another one",
+                        {"decision_id": there.decision.id},
+                    ) from None
+            raise
+        return body + b"\0" + ruled
+
+    def get(self, decision_id: str) -> Filed | None:
+        row = self._execute(_GET, (decision_id,)).fetchone()
+        return _filed(row) if row else None
+
+    def by_key(self, workflow: str, submitter: str, key: str) -> Filed | None:
+        row = self._execute(_BY_KEY, (workflow, submitter, key)).fetchone()
+        return _filed(row) if row else None
+
+    def unsettled_of(self, workflow: str, subject: str) -> list[Filed]:
+        return [_filed(row) for row in self._execute(_UNSETTLED_OF, (workflow, subject))]
+
+    def of_review(self, review_id: str, limit: int = 1000) -> list[Filed]:
+        return [_filed(row) for row in self._execute(_OF_REVIEW, (review_id, limit))]
+
+    def attach(self, decision_id: str, review_id: str | None) -> None:
+        self._execute(_ATTACH, (decision_id, review_id))
+
+    def settle(self, decision_id: str) -> None:
+        self._execute(_SETTLE, (decision_id,))
+
+    def expiring(self, now: int, limit: int) -> list[Filed]:
+        return [_filed(row) for row in self._execute(_EXPIRING, (now, limit))]
+
+    def find(
+        self,
+        *,
+        workflow: str | None,
+        lane: str | None,
+        state: str | None,
+        subject: str | None,
+        key: str | None,
+        before: str | None,
+        limit: int,
+    ) -> list[Filed]:
+        newest = NEWEST
+        if before is not None:
+            row = self._execute(_SQL["seq_of"], (before,)).fetchone()
+            if row is None:
+                raise NotFound(f"there is no decision {before}; go on from one of the list before")
+            newest = row[0]
+        # The rarest thing asked for leads, so that no listing walks the whole table for it.
+        if state == "in_doubt":
+            name = "find_in_doubt"
+        elif key is not None:
+            name = "find_by_key"
+        elif subject is not None:
+            name = "find_by_subject"
+        elif state == "open":
+            name = "find_open"
+        elif workflow is not None:
+            name = "find_by_workflow"
+        else:
+            name = "find_any"
+        asked = {
+            "workflow": workflow,
+            "lane": lane,
+            "settled": {"open": 0, "done": 1}.get(state or ""),
+            "subject": subject,
+            "key": key,
+            "before": newest,
+            "limit": limit,
+        }
+        return [_filed(row) for row in self._execute(_SQL[name], asked)]
+
+    def state(self) -> Iterator[StateRow]:
+        """Rows as `Transaction.state_rows` gives them."""
+        for id_, workflow, lane, mode, body, ruling in self._execute(_SQL["state"]):
+            yield StateRow(
+                table="decisions",
+                id=id_,
+                columns={"workflow": workflow, "lane": lane, "mode": mode},
+                body=body + b"\0" + ruling,
+                decision_id=id_,
+            )

@@ -1,0 +1,43 @@
+"""Truth that arrived later."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import apsw
+import msgspec
+
+from handrail.model.feedback import Label
+from handrail.ports import StateRow
+from handrail.store.sqlite.codec import encode
+from handrail.store.sqlite.queries import Execute, queries
+
+_SQL = queries("labels")
+
+_label = msgspec.json.Decoder(Label).decode
+
+
+class SqliteLabels:
+    """See `handrail.ports.Labels`."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._execute: Execute = connection.execute
+
+    def insert(self, label: Label) -> bytes:
+        body = encode(label)
+        self._execute(_SQL["insert"], (label.id, label.decision_id, body))
+        return body
+
+    def of(self, decision_id: str) -> list[Label]:
+        return [_label(row[0]) for row in self._execute(_SQL["of"], (decision_id,))]
+
+    def state(self) -> Iterator[StateRow]:
+        """Rows as `Transaction.state_rows` gives them."""
+        for id_, decision, body in self._execute(_SQL["state"]):
+            yield StateRow(
+                table="labels",
+                id=id_,
+                columns={"decision": decision},
+                body=body,
+                decision_id=decision,
+            )

@@ -1,0 +1,99 @@
+"""One outcome a decision."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import apsw
+import msgspec
+
+from handrail.model.errors import Conflict, NotFound
+from handrail.model.outcome import Outcome
+from handrail.ports import StateRow
+from handrail.store.sqlite.codec import encode
+from handrail.store.sqlite.queries import Execute, queries
+
+_SQL = queries("outcomes")
+_INSERT = _SQL["insert"]
+_GET = _SQL["get"]
+_RELEASE = _SQL["release"]
+
+_decode = msgspec.json.Decoder(Outcome[Any]).decode
+_replace = msgspec.structs.replace
+
+
+def _outcome(row: tuple[Any, ...]) -> Outcome[Any]:
+    body, released, grant_id = row
+    outcome = _decode(body)
+    return _replace(outcome, released=True, grant_id=grant_id) if released else outcome
+
+
+class SqliteOutcomes:
+    """See `handrail.ports.Outcomes`."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+        self._execute: Execute = connection.execute
+
+    def insert(self, outcome: Outcome[Any]) -> bytes:
+        # The log commits to these bytes; releasing changes columns and leaves them alone.
+        plain = outcome
+        if outcome.released or outcome.grant_id is not None:
+            plain = _replace(outcome, released=False, grant_id=None)
+        body = encode(plain)
+        try:
+            self._execute(
+                _INSERT,
+                (
+                    outcome.decision_id,
+                    outcome.verdict,
+                    outcome.release_at,
+                    outcome.released,
+                    outcome.grant_id,
+                    body,
+                ),
+            )
+        except apsw.ConstraintError:
+            there = self.get(outcome.decision_id)
+            if there is None:
+                raise
+            raise Conflict(
+                f"{outcome.decision_id} has an outcome: {there.verdict} by {there.by}; "
+                "read it before deciding again",
+                {"by": there.by, "verdict": there.verdict, "at": there.at},
+            ) from None
+        return body
+
+    def get(self, decision_id: str) -> Outcome[Any] | None:
+        row = self._execute(_GET, (decision_id,)).fetchone()
+        return _outcome(row) if row else None
+
+    def release(self, decision_id: str, grant_id: str | None) -> bool:
+        self._execute(_RELEASE, (decision_id, grant_id))
+        return self._connection.changes() == 1
+
+    def body(self, decision_id: str) -> bytes:
+        row = self._execute(_SQL["body"], (decision_id,)).fetchone()
+        if row is None:
+            raise NotFound(f"{decision_id} has no outcome; read the decision to see where it is")
+        found: bytes = row[0]
+        return found
+
+    def take_back(self, decision_id: str) -> bool:
+        self._execute(_SQL["take_back"], (decision_id,))
+        return self._connection.changes() == 1
+
+    def due(self, now: int, limit: int) -> list[Outcome[Any]]:
+        return [_outcome(row) for row in self._execute(_SQL["due"], (now, limit))]
+
+    def state(self) -> Iterator[StateRow]:
+        """Rows as `Transaction.state_rows` gives them."""
+        for decision, verdict, released, body in self._execute(_SQL["state"]):
+            yield StateRow(
+                table="outcomes",
+                id=decision,
+                columns={"verdict": verdict, "released": released},
+                body=body,
+                decision_id=decision,
+            )

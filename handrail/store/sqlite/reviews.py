@@ -1,0 +1,305 @@
+"""Reviews with rounds, seats, votes and acts."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
+from itertools import islice
+from typing import Any
+
+import apsw
+import msgspec
+
+from handrail.model.errors import NotFound
+from handrail.model.modes import ReviewKind, ReviewStatus, Severity, Verdict
+from handrail.model.review import Act, Review, Round, Seat, Vote
+from handrail.ports import StateRow
+from handrail.store.sqlite.codec import decode_texts, encode, encode_texts
+from handrail.store.sqlite.queries import Execute, queries
+
+_SQL = queries("reviews")
+_INSERT = _SQL["insert"]
+_GET = _SQL["get"]
+_GET_SEQ = _SQL["get_seq"]
+_REPLACE = _SQL["replace"]
+_ADD_ASK = _SQL["add_ask"]
+_FREE = _SQL["free"]
+_ASKED = _SQL["asked"]
+
+_round = msgspec.json.Decoder(Round).decode
+_vote = msgspec.json.Decoder(Vote).decode
+_act = msgspec.json.Decoder(Act).decode
+
+EVERYBODY = ""
+"""`who` of the ask that every open review has."""
+
+NEVER = 2**63 - 1
+"""Busy until the review it waits for has ended."""
+
+
+def _row(review: Review) -> tuple[Any, ...]:
+    return (
+        review.id,
+        review.kind,
+        review.workflow,
+        review.subject,
+        review.lead,
+        review.attached,
+        review.status,
+        review.round,
+        review.severity,
+        encode_texts(review.to),
+        review.stage,
+        review.next_at,
+        review.due,
+        review.case_key,
+        review.behind,
+        review.snoozed_until,
+        review.opened_at,
+        review.verdict,
+        review.decided_by,
+        review.decided_at,
+        review.closed_why,
+        review.undo_until,
+    )
+
+
+def _review(row: tuple[Any, ...]) -> Review:
+    return Review(
+        id=row[0],
+        kind=ReviewKind(row[1]),
+        workflow=row[2],
+        subject=row[3],
+        lead=row[4],
+        attached=row[5],
+        status=ReviewStatus(row[6]),
+        round=row[7],
+        severity=Severity(row[8]) if row[8] is not None else None,
+        to=decode_texts(row[9]),
+        stage=row[10],
+        next_at=row[11],
+        due=row[12],
+        case_key=row[13],
+        behind=row[14],
+        snoozed_until=row[15],
+        opened_at=row[16],
+        verdict=Verdict(row[17]) if row[17] is not None else None,
+        decided_by=row[18],
+        decided_at=row[19],
+        closed_why=row[20],
+        undo_until=row[21],
+    )
+
+
+def _seat(row: tuple[Any, ...]) -> Seat:
+    return Seat(
+        review=row[0],
+        round=row[1],
+        holder=row[2],
+        token=row[3],
+        lease_until=row[4],
+        blind=bool(row[5]),
+    )
+
+
+class SqliteReviews:
+    """See `handrail.ports.Reviews`."""
+
+    def __init__(self, connection: apsw.Connection, *, writing: bool) -> None:
+        self._connection = connection
+        self._execute: Execute = connection.execute
+        self._writing = writing
+
+    def insert(self, review: Review, first: Round) -> None:
+        self._execute(_INSERT, _row(review))
+        self._ask(self._connection.last_insert_rowid(), review)
+        self.add_round(first)
+
+    def get(self, review_id: str) -> Review | None:
+        row = self._execute(_GET, (review_id,)).fetchone()
+        return _review(row) if row else None
+
+    def replace(self, old: Review, new: Review) -> bool:
+        moved = self._execute(_REPLACE, (*_row(new), old.status, old.round, old.stage)).fetchall()
+        if not moved:
+            return False
+        seq = moved[0][0]
+        self._execute(_SQL["drop_asks"], (seq,))
+        self._ask(seq, new)
+        return True
+
+    def _ask(self, seq: int, review: Review) -> None:
+        """Make the asks of a review that has none: one for each one asked, one for everybody."""
+        if review.status is not ReviewStatus.OPEN:
+            return
+        busy = self._busy_until(review)
+        for who in {EVERYBODY, *review.to}:
+            self._execute(_ADD_ASK, (seq, who, busy))
+
+    def _busy_until(self, review: Review) -> int:
+        if review.behind is not None:
+            return NEVER
+        lease = self._execute(_SQL["last_lease"], (review.id, review.round)).fetchall()[0][0]
+        return max(lease or 0, review.snoozed_until or 0, 0)
+
+    def add_round(self, new: Round) -> None:
+        self._execute(_SQL["add_round"], (new.review, new.number, encode(new)))
+
+    def round(self, review_id: str, number: int) -> Round:
+        row = self._execute(_SQL["round"], (review_id, number)).fetchone()
+        if row is None:
+            raise NotFound(f"{review_id} has no round {number}; read the review again")
+        return _round(row[0])
+
+    def add_vote(self, vote: Vote) -> bytes | None:
+        body = encode(vote)
+        self._execute(
+            _SQL["add_vote"],
+            (vote.id, vote.review, vote.round, vote.person, vote.said, body),
+        )
+        return body if self._connection.changes() else None
+
+    def votes(self, review_id: str, round_number: int | None = None) -> list[Vote]:
+        rows = (
+            self._execute(_SQL["all_votes"], (review_id,))
+            if round_number is None
+            else self._execute(_SQL["votes"], (review_id, round_number))
+        )
+        return [_vote(row[0]) for row in rows]
+
+    def drop_votes(self, review_id: str, round_number: int) -> None:
+        self._execute(_SQL["drop_votes"], (review_id, round_number))
+
+    def seat(self, review_id: str, round_number: int, holder: str) -> Seat | None:
+        row = self._execute(_SQL["seat"], (review_id, round_number, holder)).fetchone()
+        return _seat(row) if row else None
+
+    def seats(self, review_id: str, round_number: int, now: int) -> list[Seat]:
+        rows = self._execute(_SQL["seats"], (review_id, round_number, now))
+        return [_seat(row) for row in rows]
+
+    def put_seat(self, seat: Seat) -> None:
+        self._execute(
+            _SQL["put_seat"],
+            (seat.review, seat.round, seat.holder, seat.token, seat.lease_until, seat.blind),
+        )
+        seq = self._execute(_SQL["seq_of"], (seat.review,)).fetchone()
+        review = self.get(seat.review)
+        if review is not None and seq is not None and review.status is ReviewStatus.OPEN:
+            self._execute(_SQL["set_busy"], (seq[0], self._busy_until(review)))
+
+    def add_act(self, act: Act) -> None:
+        self._execute(_SQL["add_act"], (act.review, encode(act)))
+
+    def acts(self, review_id: str) -> list[Act]:
+        return [_act(row[0]) for row in self._execute(_SQL["acts"], (review_id,))]
+
+    def open_case(self, case_key: str) -> Review | None:
+        row = self._execute(_SQL["open_case"], (case_key,)).fetchone()
+        return _review(row) if row else None
+
+    def open_list(
+        self, *, workflow: str | None, status: str | None, to: Sequence[str] | None, limit: int
+    ) -> list[Review]:
+        if status == ReviewStatus.OPEN:
+            arms = [
+                self._execute(_ASKED, (who, name, limit)).fetchall()
+                for who in _distinct(to)
+                for name in self._asked_workflows(who, workflow)
+            ]
+            return self._first(heapq.merge(*arms), limit)
+        states = [status] if status is not None else list(ReviewStatus)
+        names = [workflow] if workflow is not None else self._workflows()
+        with closing(self._by_urgency(names, states)) as found:
+            asked = None if to is None else set(to)
+            return list(
+                islice((r for r in found if asked is None or not asked.isdisjoint(r.to)), limit)
+            )
+
+    def claimable(
+        self, *, workflow: str | None, to: Sequence[str] | None, now: int, limit: int
+    ) -> list[Review]:
+        arms = []
+        for who in _distinct(to):
+            # Leases and snoozes that are over. A writer puts them back among the free ones, so
+            # that there are few; a reader can only look at them.
+            if self._writing:
+                self._execute(_SQL["free_lapsed"], (who, now))
+            else:
+                arms.append(sorted(self._execute(_SQL["lapsed"], (who, now, workflow))))
+            arms.extend(
+                self._execute(_FREE, (who, name, limit)).fetchall()
+                for name in self._asked_workflows(who, workflow)
+            )
+        return self._first(heapq.merge(*arms), limit)
+
+    def due(self, now: int, limit: int) -> list[Review]:
+        return [_review(row) for row in self._execute(_SQL["due"], (now, limit))]
+
+    def behind(self, review_id: str) -> list[Review]:
+        return [_review(row) for row in self._execute(_SQL["behind"], (review_id,))]
+
+    def _first(self, places: Iterable[tuple[Any, ...]], limit: int) -> list[Review]:
+        """The reviews of the first places (…, seq), each once."""
+        seqs = dict.fromkeys(place[-1] for place in places)
+        return [
+            _review(self._execute(_GET_SEQ, (seq,)).fetchall()[0]) for seq in islice(seqs, limit)
+        ]
+
+    def _asked_workflows(self, who: str, workflow: str | None) -> list[str]:
+        """Workflows with an ask of `who`, one seek each; or only the one that is wanted."""
+        if workflow is not None:
+            return [workflow]
+        found: list[str] = []
+        while row := self._execute(
+            _SQL["next_asked_workflow"], (who, found[-1] if found else "")
+        ).fetchone():
+            found.append(row[0])
+        return found
+
+    def _workflows(self) -> list[str]:
+        found: list[str] = []
+        while row := self._execute(_SQL["next_workflow"], (found[-1] if found else "",)).fetchone():
+            found.append(row[0])
+        return found
+
+    def _by_urgency(
+        self, workflows: list[str], states: Sequence[str]
+    ) -> Generator[Review, None, None]:
+        arms = [
+            self._execute(_SQL["by_urgency"], (workflow, state))
+            for workflow in workflows
+            for state in states
+        ]
+        try:
+            for place in heapq.merge(*arms):
+                yield _review(self._execute(_GET_SEQ, (place[-1],)).fetchall()[0])
+        finally:
+            for arm in arms:
+                arm.close()
+
+    def state(self) -> Iterator[StateRow]:
+        """Rows of reviews as `Transaction.state_rows` gives them."""
+        for id_, status, round_, verdict, lead in self._execute(_SQL["state"]):
+            yield StateRow(
+                table="reviews",
+                id=id_,
+                columns={"status": status, "round": round_, "verdict": verdict},
+                decision_id=lead,
+            )
+
+    def votes_state(self) -> Iterator[StateRow]:
+        """Rows of votes as `Transaction.state_rows` gives them."""
+        for id_, review, round_, person, said, body, lead in self._execute(_SQL["votes_state"]):
+            yield StateRow(
+                table="votes",
+                id=id_,
+                columns={"review": review, "round": round_, "person": person, "said": said},
+                body=body,
+                decision_id=lead,
+            )
+
+
+def _distinct(to: Sequence[str] | None) -> list[str]:
+    return [EVERYBODY] if to is None else [who for who in dict.fromkeys(to) if who]

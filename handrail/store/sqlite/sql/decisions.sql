@@ -1,0 +1,77 @@
+-- name: insert
+INSERT INTO decisions (id, workflow, subject, submitter, key, lane, mode, review_id, settled,
+    expires_at, submitted_at, body, ruling)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13);
+
+-- name: get
+SELECT body, ruling, review_id, settled FROM decisions WHERE id = ?1;
+
+-- name: by_key
+SELECT body, ruling, review_id, settled FROM decisions
+WHERE key = ?3 AND workflow = ?1 AND submitter = ?2;
+
+-- name: unsettled_of
+SELECT body, ruling, review_id, settled FROM decisions
+WHERE workflow = ?1 AND subject = ?2 AND settled = 0
+ORDER BY seq;
+
+-- name: of_review
+SELECT body, ruling, review_id, settled FROM decisions
+WHERE review_id = ?1
+ORDER BY seq LIMIT ?2;
+
+-- name: attach
+UPDATE decisions SET review_id = ?2 WHERE id = ?1;
+
+-- name: settle
+UPDATE decisions SET settled = 1 WHERE id = ?1;
+
+-- name: expiring
+SELECT body, ruling, review_id, settled FROM decisions
+WHERE settled = 0 AND expires_at IS NOT NULL AND expires_at <= ?1
+ORDER BY expires_at, seq LIMIT ?2;
+
+-- name: seq_of
+SELECT seq FROM decisions WHERE id = ?1;
+
+-- name: find_by_key
+SELECT body, ruling, review_id, settled FROM decisions
+WHERE key = :key AND seq < :before
+    AND (:workflow IS NULL OR workflow = :workflow) AND (:lane IS NULL OR lane = :lane)
+    AND (:subject IS NULL OR subject = :subject) AND (:settled IS NULL OR settled = :settled)
+ORDER BY seq DESC LIMIT :limit;
+
+-- name: find_by_subject
+SELECT body, ruling, review_id, settled FROM decisions
+WHERE subject = :subject AND seq < :before
+    AND (:workflow IS NULL OR +workflow = :workflow) AND (:lane IS NULL OR lane = :lane)
+    AND (:settled IS NULL OR settled = :settled)
+ORDER BY seq DESC LIMIT :limit;
+
+-- name: find_open
+SELECT body, ruling, review_id, settled FROM decisions
+WHERE settled = 0 AND seq < :before
+    AND (:workflow IS NULL OR +workflow = :workflow) AND (:lane IS NULL OR lane = :lane)
+ORDER BY seq DESC LIMIT :limit;
+
+-- name: find_by_workflow
+SELECT body, ruling, review_id, settled FROM decisions
+WHERE workflow = :workflow AND seq < :before
+    AND (:lane IS NULL OR lane = :lane) AND (:settled IS NULL OR settled = :settled)
+ORDER BY seq DESC LIMIT :limit;
+
+-- name: find_any
+SELECT body, ruling, review_id, settled FROM decisions
+WHERE seq < :before
+    AND (:lane IS NULL OR lane = :lane) AND (:settled IS NULL OR settled = :settled)
+ORDER BY seq DESC LIMIT :limit;
+
+-- name: find_in_doubt
+SELECT body, ruling, review_id, settled FROM decisions
+WHERE id IN (SELECT decision FROM grants WHERE state = 'in_doubt') AND seq < :before
+    AND (:workflow IS NULL OR +workflow = :workflow) AND (:lane IS NULL OR lane = :lane)
+    AND (:subject IS NULL OR +subject = :subject) AND (:key IS NULL OR +key = :key)
+ORDER BY seq DESC LIMIT :limit;
+
+-- name: state
+SELECT id, workflow, lane, mode, body, ruling FROM decisions ORDER BY seq;

@@ -1,0 +1,105 @@
+"""One unit of work on one connection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import apsw
+
+from handrail.ports import StateRow
+from handrail.store.sqlite.audit import Mark, SqliteAudit
+from handrail.store.sqlite.counters import SqliteCounters
+from handrail.store.sqlite.decisions import SqliteDecisions
+from handrail.store.sqlite.grants import SqliteGrants
+from handrail.store.sqlite.labels import SqliteLabels
+from handrail.store.sqlite.outbox import SqliteOutbox
+from handrail.store.sqlite.outcomes import SqliteOutcomes
+from handrail.store.sqlite.people import SqlitePeople
+from handrail.store.sqlite.policies import SqlitePolicies
+from handrail.store.sqlite.reviews import SqliteReviews
+from handrail.store.sqlite.stops import SqliteStops
+from handrail.store.sqlite.subjects import SqliteSubjects
+
+
+class SqliteTransaction:
+    """See `handrail.ports.Transaction`. One a connection, used for one unit of work after another.
+
+    On the writer, units of work of one group share a database transaction: `start` and `back_to`
+    bracket each one.
+    """
+
+    def __init__(self, connection: apsw.Connection, *, writing: bool) -> None:
+        self.writing = writing
+        self.decisions = SqliteDecisions(connection)
+        self.reviews = SqliteReviews(connection, writing=writing)
+        self.outcomes = SqliteOutcomes(connection)
+        self.grants = SqliteGrants(connection)
+        self.labels = SqliteLabels(connection)
+        self.people = SqlitePeople(connection)
+        self.policies = SqlitePolicies(connection)
+        self.subjects = SqliteSubjects(connection)
+        self.stops = SqliteStops(connection)
+        self.outbox = SqliteOutbox(connection)
+        self.counters = SqliteCounters(connection)
+        self.audit = SqliteAudit(connection, writing=writing)
+        self._now = 0
+        self.topics: set[str] = set()
+        """Topics to wake after the commit."""
+        self.earliest: int | None = None
+        """Earliest time the scheduler is wanted (µs UTC)."""
+        self._mine: list[str] = []
+        self._mine_at: int | None = None
+
+    def start(self, now: int) -> Mark:
+        """Begin a unit of work at `now`; the mark takes the log back should it fail."""
+        self._now = now
+        return self.audit.mark()
+
+    def kept(self) -> None:
+        """The unit of work succeeded: what it wants woken counts."""
+        if self._mine:
+            self.topics.update(self._mine)
+            self._mine.clear()
+        if self._mine_at is not None:
+            if self.earliest is None or self._mine_at < self.earliest:
+                self.earliest = self._mine_at
+            self._mine_at = None
+
+    def back_to(self, mark: Mark) -> None:
+        """The unit of work failed: nothing of it is left in memory."""
+        self.audit.back_to(mark)
+        self._mine.clear()
+        self._mine_at = None
+
+    def taken(self) -> tuple[frozenset[str], int | None]:
+        """What is to be woken, once; forgotten afterwards."""
+        woken = frozenset(self.topics), self.earliest
+        self.topics.clear()
+        self.earliest = None
+        return woken
+
+    # ------------------------------------------------------------------ the port
+
+    def now(self) -> int:
+        return self._now
+
+    def wake(self, topic: str) -> None:
+        self._refuse_query()
+        self._mine.append(topic)
+
+    def wake_at(self, at: int) -> None:
+        self._refuse_query()
+        if self._mine_at is None or at < self._mine_at:
+            self._mine_at = at
+
+    def state_rows(self) -> Iterator[StateRow]:
+        yield from self.decisions.state()
+        yield from self.reviews.state()
+        yield from self.reviews.votes_state()
+        yield from self.outcomes.state()
+        yield from self.grants.state()
+        yield from self.labels.state()
+
+    def _refuse_query(self) -> None:
+        if not self.writing:
+            raise RuntimeError("a query wakes nobody; do it in store.write")
