@@ -118,8 +118,8 @@ class Reviews(Protocol):
     def votes(self, review_id: str, round_number: int | None = None) -> list[Vote]:
         """In the order they were cast; of all rounds where no round is named."""
 
-    def drop_votes(self, review_id: str, round_number: int) -> None:
-        """Take the votes of a round out of force (undo). The log keeps them."""
+    def drop_vote(self, vote_id: str) -> None:
+        """Take a vote out of force (undo). The log keeps it."""
 
     def seat(self, review_id: str, round_number: int, holder: str) -> Seat | None: ...
 

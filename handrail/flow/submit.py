@@ -19,6 +19,7 @@ from handrail.model.feedback import Notice
 from handrail.model.ids import new_id
 from handrail.model.modes import GrantState, Lane, Mode, ReviewKind, ReviewStatus, Verdict
 from handrail.model.people import Actor
+from handrail.model.problem import problem_of
 from handrail.model.review import Review, Round
 from handrail.model.ruling import Coin, Route, Ruling
 from handrail.model.wire import MAX_FACTS_BYTES, check_wire, read_time
@@ -134,14 +135,7 @@ def submit_batch(command: SubmitBatch, actor: Actor, ports: Ports) -> list[RowAn
 
 
 def _bad_row(error: HandrailError) -> RowAnswer:
-    return RowAnswer(
-        error={
-            "type": type(error).__name__,
-            "status": error.status,
-            "message": str(error),
-            **error.details(),
-        }
-    )
+    return RowAnswer(error=problem_of(error))
 
 
 def preview(command: Preview, actor: Actor, ports: Ports) -> Ruling:

@@ -57,12 +57,18 @@ def undo(command: Undo, actor: Actor, ports: Ports) -> Card:
         tx.reviews.add_act(
             Act(review=review.id, kind="undo", by=person.id, at=tx.now(), reason=command.reason)
         )
+        taken_back = [
+            vote for vote in tx.reviews.votes(review.id, review.round) if vote.person == person.id
+        ]
+        for vote in taken_back:
+            tx.reviews.drop_vote(vote.id)
         note(
             tx,
             "review.undone",
             person.id,
             review=review.id,
             decisions=tuple(item.decision.id for item in filed),
+            votes=tuple(vote.id for vote in taken_back),
             round=review.round,
         )
         opened = advance(
