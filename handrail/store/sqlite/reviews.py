@@ -168,8 +168,8 @@ class SqliteReviews:
         )
         return [_vote(row[0]) for row in rows]
 
-    def drop_votes(self, review_id: str, round_number: int) -> None:
-        self._execute(_SQL["drop_votes"], (review_id, round_number))
+    def drop_vote(self, vote_id: str) -> None:
+        self._execute(_SQL["drop_vote"], (vote_id,))
 
     def seat(self, review_id: str, round_number: int, holder: str) -> Seat | None:
         row = self._execute(_SQL["seat"], (review_id, round_number, holder)).fetchone()

@@ -104,8 +104,8 @@ SELECT body FROM votes WHERE review = ?1 AND round = ?2 ORDER BY seq;
 -- name: all_votes
 SELECT body FROM votes WHERE review = ?1 ORDER BY seq;
 
--- name: drop_votes
-DELETE FROM votes WHERE review = ?1 AND round = ?2;
+-- name: drop_vote
+DELETE FROM votes WHERE id = ?1;
 
 -- name: seat
 SELECT review, round, holder, token, lease_until, blind FROM seats
