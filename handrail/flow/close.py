@@ -69,7 +69,7 @@ def settle(
     edited: bool = False,
     reason: str | None = None,
     undo_us: int = 0,
-    review: Review | None = None,
+    record: Record | None = None,
 ) -> Outcome[Any]:
     """Set the outcome of a decision; without undo time it is released in the same transaction."""
     decision, now = filed.decision, tx.now()
@@ -85,8 +85,6 @@ def settle(
         digest=effect_digest(decision, value if verdict.allows else None),
         release_at=now + undo_us,
     )
-    body = tx.outcomes.insert(outcome)
-    sealed = commit(tx, owner_of(decision.workflow, decision.subject, decision.id), "outcome", body)
     if undo_us > 0:
         note(
             tx,
@@ -94,66 +92,79 @@ def settle(
             actor,
             decision=decision.id,
             verdict=verdict,
-            commit=sealed,
-            review=review.id if review else None,
+            commit=_sealed(tx, decision, tx.outcomes.insert(outcome)),
+            review=filed.review_id,
             release_at=outcome.release_at,
         )
         tx.wake_at(outcome.release_at)
         return outcome
-    return release(tx, ports, filed, outcome, actor=actor, sealed=sealed)
+    grant = _mint(tx, ports, filed, outcome, record)
+    outcome = msgspec.structs.replace(outcome, released=True, grant_id=grant.id if grant else None)
+    body = tx.outcomes.insert(outcome)
+    if not filed.settled:
+        tx.decisions.settle(decision.id)
+    _tell(tx, filed, outcome, grant, body, actor)
+    return outcome
 
 
 def release(
+    tx: Transaction, ports: Ports, filed: Filed, outcome: Outcome[Any], *, actor: str = SYSTEM
+) -> None:
+    """Tell the caller, once: compare-and-set on the outcome, and one grant where it allows."""
+    grant = _mint(tx, ports, filed, outcome, None)
+    if not tx.outcomes.release(outcome.decision_id, grant.id if grant else None):
+        raise Conflict(f"the outcome of {outcome.decision_id} is released already")
+    tx.decisions.settle(outcome.decision_id)
+    _tell(tx, filed, outcome, grant, tx.outcomes.body(outcome.decision_id), actor)
+
+
+def _mint(
+    tx: Transaction, ports: Ports, filed: Filed, outcome: Outcome[Any], record: Record | None
+) -> Grant | None:
+    """The single-use grant of an outcome that allows, counted as released; None otherwise."""
+    if not outcome.allowed:
+        return None
+    policy, now = ports.shelf.named(tx, filed.ruling.policy), tx.now()
+    grant = Grant(
+        id=new_id("g", now),
+        decision_id=outcome.decision_id,
+        state=GrantState.GRANTED,
+        digest=outcome.digest,
+        minted_at=now,
+        valid_until=now + policy.valid_us if policy.valid_us else None,
+    )
+    tx.grants.insert(grant)
+    if grant.valid_until is not None:
+        tx.wake_at(grant.valid_until)
+    ran = msgspec.structs.replace(filed.decision, proposal=outcome.approved)
+    count(tx, policy, ran, "released", record)
+    return grant
+
+
+def _sealed(tx: Transaction, decision: Decision, body: bytes) -> str:
+    return commit(tx, owner_of(decision.workflow, decision.subject, decision.id), "outcome", body)
+
+
+def _tell(
     tx: Transaction,
-    ports: Ports,
     filed: Filed,
     outcome: Outcome[Any],
-    *,
-    actor: str = SYSTEM,
-    sealed: str | None = None,
-) -> Outcome[Any]:
-    """Tell the caller, once: compare-and-set on the outcome, and one grant where it allows."""
-    decision, now = filed.decision, tx.now()
-    policy = ports.shelf.named(tx, filed.ruling.policy)
-    grant_id = None
-    valid_until = None
-    if outcome.allowed:
-        valid_until = now + policy.valid_us if policy.valid_us else None
-        grant_id = new_id("g", now)
-        tx.grants.insert(
-            Grant(
-                id=grant_id,
-                decision_id=decision.id,
-                state=GrantState.GRANTED,
-                digest=outcome.digest,
-                minted_at=now,
-                valid_until=valid_until,
-            )
-        )
-        if valid_until is not None:
-            tx.wake_at(valid_until)
-        count(tx, policy, msgspec.structs.replace(decision, proposal=outcome.approved), "released")
-    if not tx.outcomes.release(decision.id, grant_id):
-        raise Conflict(f"the outcome of {decision.id} is released already")
-    tx.decisions.settle(decision.id)
-    if sealed is None:
-        stored = tx.outcomes.body(decision.id)
-        sealed = commit(
-            tx, owner_of(decision.workflow, decision.subject, decision.id), "outcome", stored
-        )
+    grant: Grant | None,
+    body: bytes,
+    actor: str,
+) -> None:
     note(
         tx,
         "outcome.released",
         actor,
-        decision=decision.id,
+        decision=outcome.decision_id,
         verdict=outcome.verdict,
-        commit=sealed,
-        grant=grant_id,
-        valid_until=valid_until,
+        commit=_sealed(tx, filed.decision, body),
+        grant=grant.id if grant else None,
+        valid_until=grant.valid_until if grant else None,
         review=filed.review_id,
     )
-    tx.wake(f"outcome:{decision.id}")
-    return msgspec.structs.replace(outcome, released=True, grant_id=grant_id)
+    tx.wake(f"outcome:{outcome.decision_id}")
 
 
 def end_review(tx: Transaction, review: Review, *, verdict: Verdict, why: str, actor: str) -> None:

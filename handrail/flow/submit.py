@@ -209,7 +209,13 @@ def file(tx: Transaction, prepared: Prepared, ports: Ports) -> Ruling:
         review, opened = _new_review(tx, ports, decision, ruling, ReviewKind.SPOT_CHECK), True
     if review is not None:
         ruling = msgspec.structs.replace(ruling, review_id=review.id, due=review.due)
-    body = tx.decisions.insert(decision, ruling, settled=False)
+    filed = Filed(
+        decision=decision,
+        ruling=ruling,
+        review_id=ruling.review_id,
+        settled=ruling.lane is not Lane.HOLD,
+    )
+    body = tx.decisions.insert(decision, ruling, settled=filed.settled)
     owner = owner_of(decision.workflow, decision.subject, decision_id)
     note(
         tx,
@@ -233,9 +239,8 @@ def file(tx: Transaction, prepared: Prepared, ports: Ports) -> Ruling:
         expires_at=decision.expires_at,
     )
     if review is not None:
-        _record_review(tx, ports, decision, ruling, review, opened)
+        _record_review(tx, decision, ruling, review, opened)
     count(tx, policy, decision, "submitted", record)
-    filed = Filed(decision=decision, ruling=ruling, review_id=ruling.review_id, settled=False)
     if ruling.lane is Lane.PASS:
         settle(
             tx,
@@ -246,6 +251,7 @@ def file(tx: Transaction, prepared: Prepared, ports: Ports) -> Ruling:
             actor=submitter,
             by="gate",
             value=decision.proposal,
+            record=record,
         )
     elif ruling.lane is Lane.REFUSE:
         settle(
@@ -476,14 +482,12 @@ def _new_review(
 
 def _record_review(
     tx: Transaction,
-    ports: Ports,
     decision: Decision,
     ruling: Ruling,
     review: Review,
     opened: bool,
 ) -> None:
     """Store the review of a decision that stands in the store already, and tell who is asked."""
-    tx.decisions.attach(decision.id, review.id)
     if not opened:
         note(tx, "review.attached", decision.submitter, review=review.id, decision=decision.id)
         tx.wake(f"review:{review.id}")

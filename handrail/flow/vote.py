@@ -385,7 +385,6 @@ def decide(
                 edited=verdict is Verdict.EDITED,
                 reason=reason,
                 undo_us=undo_us,
-                review=decided,
             )
     if not undo_us:
         unblock(tx, review)
