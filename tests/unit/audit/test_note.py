@@ -55,9 +55,9 @@ def test_every_changed_bit_of_a_note_is_refused() -> None:
             broken[place] ^= 1 << bit
             with pytest.raises(BadInput):
                 open_checkpoint(bytes(broken), [KEY.verifier])
-    for broken in (note[:-1], note + b"\n", note.replace(b"\n", b"\r\n"), b"", b"\n\n", note * 2):
+    for other in (note[:-1], note + b"\n", note.replace(b"\n", b"\r\n"), b"", b"\n\n", note * 2):
         with pytest.raises(BadInput):
-            open_checkpoint(broken, [KEY.verifier])
+            open_checkpoint(other, [KEY.verifier])
 
 
 def test_every_changed_bit_of_a_verifier_key_is_refused() -> None:

@@ -147,6 +147,7 @@ def test_many_bad_entries_are_counted() -> None:
     assert "20 more entries are not canonical" in said(check(log.export()))
 
 
+@pytest.mark.ledger("G-006")
 def test_a_cut_off_log_is_named(log: Log) -> None:
     files = log.export()
     lines = files["entries.jsonl"].splitlines(keepends=True)
@@ -381,6 +382,7 @@ def test_every_changed_node_row_is_named(log: Log, tail: int) -> None:
         )
 
 
+@pytest.mark.ledger("G-006")
 def test_every_missing_row_is_named(log: Log) -> None:
     for index in range(11):
         rows = log.rows()
