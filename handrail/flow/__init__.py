@@ -13,7 +13,7 @@ from typing import Any
 from handrail.flow.acts import ask, assign, comment, escalate, snooze
 from handrail.flow.claim import claim
 from handrail.flow.labels import add_label
-from handrail.flow.log import accept_restore, checkpoint, create_log, rolled_back, state_rows
+from handrail.flow.log import accept_restore, against_state, checkpoint, create_log, rolled_back
 from handrail.flow.people import list_people, set_person
 from handrail.flow.policies import activate
 from handrail.flow.ports import Ports, Shelf, read_policy
@@ -73,11 +73,11 @@ __all__ = [
     "Shelf",
     "accept_restore",
     "activate",
+    "against_state",
     "checkpoint",
     "create_log",
     "deliver",
     "read_policy",
     "rolled_back",
-    "state_rows",
     "sweep",
 ]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 
-from handrail.audit.entry import commit_bytes, field_key
-from handrail.audit.events import SYSTEM
+from handrail.audit.entry import commit_bytes, decode, field_key
+from handrail.audit.events import SYSTEM, TABLES, Difference, Folded, compare
 from handrail.flow.ports import Ports
 from handrail.flow.records import WORKSPACE, actor_id, commit, note, owner_of
 from handrail.model.errors import BadInput, Refused
@@ -91,24 +91,50 @@ def accept_restore(
     return signed
 
 
-def state_rows(tx: Transaction) -> Iterator[StateRow]:
-    """The state tables with `commit` recomputed from the stored content, while its key exists.
+def against_state(ports: Ports) -> list[Difference]:
+    """Fold the log and compare it with the tables, on one snapshot: finds a silent change.
 
-    So a changed fact is found, not only a changed column.
+    Commitments are computed again from the stored content, so that a changed fact is found and not
+    only a changed column. Only where the log says that a subject was erased are its commitments
+    taken as they are: its key is gone.
     """
-    for row in tx.state_rows():
-        field = FIELD_OF_TABLE.get(row.table)
-        if field is None or row.body is None or row.decision_id is None:
-            yield row
-            continue
+
+    def query(tx: Transaction) -> list[Difference]:
+        folded = Folded()
+        erased: set[str] = set()
+        for raw in tx.audit.entries():
+            made = decode(raw)
+            folded.add(made)
+            if made["type"] == "subject.erased":
+                erased.update(made["decisions"])
+        stored: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
+        for row in tx.state_rows():
+            table = TABLES[row.table]
+            columns = {table.key: row.id, **row.columns}
+            if "commit" in table.columns:
+                if row.decision_id in erased:
+                    said = folded.rows[row.table].get(row.id, {}).get("commit")
+                    columns["commit"] = said[0] if said else None
+                else:
+                    columns["commit"] = _sealed(tx, row)
+            stored[row.table].append(columns)
+        return compare(folded, stored)
+
+    return ports.store.read(query)
+
+
+def _sealed(tx: Transaction, row: StateRow) -> str | None:
+    """The commitment to a row's content as it is stored now; None where it has no key."""
+    if row.body is None or row.decision_id is None:
+        return None
+    try:
         filed = tx.decisions.get(row.decision_id)
-        if filed is None:
-            yield row
-            continue
-        decision = filed.decision
-        key = tx.subjects.key_of(*owner_of(decision.workflow, decision.subject, decision.id))
-        if key is None:
-            yield row
-            continue
-        sealed = commit_bytes(field_key(key.key, field), row.body)
-        yield msgspec.structs.replace(row, columns={**row.columns, "commit": sealed})
+    except msgspec.DecodeError:
+        return "unreadable"
+    if filed is None:
+        return None
+    decision = filed.decision
+    key = tx.subjects.key_of(*owner_of(decision.workflow, decision.subject, decision.id))
+    if key is None:
+        return None
+    return commit_bytes(field_key(key.key, FIELD_OF_TABLE[row.table]), row.body)
