@@ -1,0 +1,315 @@
+"""`handrail gate`: the gate over a file."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from handrail.cli.check import reader
+from handrail.cli.new import policy_file
+from handrail.cli.screen import share, table
+from handrail.cli.shell import Shell, shell_of
+from handrail.model.errors import BadInput
+
+if TYPE_CHECKING:
+    from handrail.bulk.judge import Judged, Plan, Tally
+
+app = typer.Typer()
+
+BATCH = 200
+"""Held rows that are submitted together."""
+
+
+@app.command()
+def gate(
+    ctx: typer.Context,
+    policy: Annotated[str, typer.Argument(help="Policy file, or a workflow of the workspace.")],
+    input: Annotated[
+        Path, typer.Option("--input", "-i", metavar="FILE", help="CSV, JSON Lines or Parquet.")
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="Write every row with its lane and reasons."
+        ),
+    ] = None,
+    submit: Annotated[
+        bool, typer.Option("--submit", help="Open the held rows as reviews; needs --key.")
+    ] = False,
+    key: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COL",
+            help="Column that names a row, several together; @row is the row's number.",
+        ),
+    ] = None,
+    proposal: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[FIELD=]COL",
+            help="Column of a proposed value. Fields `from: proposal` find columns of their name.",
+        ),
+    ] = None,
+    confidence: Annotated[
+        str | None, typer.Option(metavar="COL", help="Column with the confidence, 0 to 1.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Name and version of what proposed.")
+    ] = None,
+) -> None:
+    """Judge every row of a file; summary by rule; with --submit the held rows become reviews.
+
+    Rows that cannot be judged go to FILE.bad.jsonl with their number and every reason, and the
+    others are judged all the same: the exit code is 0, and 2 where no row could be judged.
+    Submitting again with the same keys repeats nothing, so a run that was interrupted is simply
+    started again. Aggregates are unknown in a file; the store resolves them for what is submitted.
+    """
+    from handrail.bulk.judge import plan_columns
+    from handrail.bulk.read import open_source
+    from handrail.gate import load
+
+    shell = shell_of(ctx)
+    if submit and not key:
+        raise BadInput(
+            "--submit needs --key COL, so that a second run repeats nothing; "
+            "--key @row takes the number of the row"
+        )
+    path = policy_file(shell, policy)
+    loaded = load(path.read_bytes(), path=str(path), read_file=reader(path))
+    source = open_source(input)
+    plan = plan_columns(
+        loaded,
+        source,
+        keys=key or (),
+        proposal=proposal or (),
+        confidence=confidence,
+        model=model,
+    )
+    beside = output.parent if output is not None else Path()
+    run = _Run(shell, plan, bad_path=beside / f"{input.stem}.bad.jsonl", output=output)
+    with ExitStack() as stack:
+        if submit:
+            run.client = stack.enter_context(shell.open())
+        run.go()
+    run.report(str(path))
+    if run.tally.rows and run.tally.judged == 0:
+        raise typer.Exit(2)
+
+
+class _Run:
+    """One pass over a file."""
+
+    def __init__(self, shell: Shell, plan: Plan, *, bad_path: Path, output: Path | None) -> None:
+        from handrail.bulk.judge import Tally
+
+        self.shell = shell
+        self.plan = plan
+        self.bad_path = bad_path
+        self.output = output
+        self.client: Any = None
+        self.tally: Tally = Tally()
+        self.opened = 0
+        """Reviews that the held rows hang on and that this run opened or joined."""
+        self.repeated = 0
+        """Held rows that were submitted before under the same key."""
+        self.passed_in_store = 0
+        """Held rows that the store let pass, because it knows aggregates."""
+        self._reviews: set[str] = set()
+        self._waiting: list[Judged] = []
+        self._write_bad: Callable[[Any], None] = lambda bad: None
+
+    def go(self) -> None:
+        """Judge, write and submit. What was submitted stays, whatever interrupts."""
+        from handrail.bulk.judge import judge
+        from handrail.bulk.write import results
+
+        self.started = time.time_ns() // 1000
+        with ExitStack() as stack:
+            self._write_bad = stack.enter_context(_bad_rows(self.bad_path))
+            out = (
+                stack.enter_context(results(self.output, self.plan.source.headers))
+                if self.output is not None
+                else None
+            )
+            progress = stack.enter_context(_progress(self.plan.source.size))
+            rows = self.plan.source.rows(progress)
+            for judged in judge(self.plan, rows, self.started):
+                self.tally.add(judged)
+                if judged.bad is not None:
+                    self._write_bad(judged.bad)
+                if out is not None:
+                    out.add(judged)
+                if self.client is not None and judged.ruling is not None:
+                    if str(judged.ruling.lane) == "hold":
+                        self._waiting.append(judged)
+                    if len(self._waiting) >= BATCH:
+                        self._submit()
+            self._submit()
+
+    def _submit(self) -> None:
+        from handrail.bulk.judge import rejected
+        from handrail.model.commands import SubmitBatch
+
+        waiting, self._waiting = self._waiting, []
+        if not waiting or self.client is None:
+            return
+        rows = [judged.submit for judged in waiting if judged.submit is not None]
+        answers = self.client.call(SubmitBatch(rows=rows))
+        for judged, answer in zip(waiting, answers, strict=True):
+            if answer.error is not None:
+                self.tally.bad += 1
+                self._write_bad(rejected(judged, answer.error))
+                continue
+            ruling = answer.ruling
+            if ruling.review_id is not None:
+                self._reviews.add(ruling.review_id)
+            if ruling.evaluated_at < self.started:
+                self.repeated += 1
+            elif ruling.passed:
+                self.passed_in_store += 1
+
+    # ------------------------------------------------------------------------ the report
+
+    def report(self, policy_path: str) -> None:
+        tally, plan = self.tally, self.plan
+        summary: dict[str, Any] = {
+            "policy": f"{plan.policy.workflow}@{plan.policy.version}",
+            "policy_path": policy_path,
+            "input": str(plan.source.path),
+            "rows": tally.rows,
+            "bad": tally.bad,
+            "lanes": {lane: tally.lanes.get(lane, 0) for lane in ("pass", "hold", "refuse")},
+            "modes": dict(tally.modes),
+            "rules": [
+                {
+                    "rule": rule.id,
+                    "fired": tally.fired.get(rule.id, 0),
+                    "unknown": tally.unknown.get(rule.id, 0),
+                    "trial": tally.trials.get(rule.id, 0),
+                    "share": tally.fired.get(rule.id, 0) / tally.judged if tally.judged else None,
+                }
+                for rule in plan.policy.rules
+            ],
+            "tiers_only": tally.tiers,
+            "bad_rows": str(self.bad_path) if tally.bad else None,
+            "output": str(self.output) if self.output is not None else None,
+            "unused_columns": list(plan.unused),
+            "absent_fields": list(plan.absent),
+        }
+        if self.client is not None:
+            summary["submitted"] = {
+                "rows": tally.lanes.get("hold", 0),
+                "reviews": len(self._reviews),
+                "already_there": self.repeated,
+                "passed_in_store": self.passed_in_store,
+            }
+        if self.shell.json:
+            self.shell.document(summary)
+        else:
+            self._print(summary)
+
+    def _print(self, summary: dict[str, Any]) -> None:
+        shell, tally = self.shell, self.tally
+        lanes = summary["lanes"]
+        shell.say(
+            f"{summary['input']}: {tally.rows:,} rows under {self.plan.policy.workflow}: "
+            + ", ".join(
+                f"{lanes[lane]:,} {word} ({share(lanes[lane], tally.rows)})"
+                for lane, word in (("pass", "pass"), ("hold", "held"), ("refuse", "refused"))
+            )
+            + f", {tally.bad:,} bad"
+        )
+        rows = [
+            (
+                one["rule"],
+                f"{one['fired']:,}",
+                share(one["fired"], tally.judged),
+                f"{one['unknown']:,}" if one["unknown"] else "",
+                f"{one['trial']:,}" if one["trial"] else "",
+            )
+            for one in summary["rules"]
+        ]
+        if self.tally.tiers:
+            rows.append(
+                ("(tiers alone)", f"{tally.tiers:,}", share(tally.tiers, tally.judged), "", "")
+            )
+        if rows:
+            shell.console().print(
+                table(("rule", "rows>", "of judged>", "unknown>", "on trial>"), rows)
+            )
+        for name in summary["absent_fields"]:
+            shell.say(f"- the policy requires {name}, and the file has no such column")
+        if summary["unused_columns"]:
+            unused = ", ".join(summary["unused_columns"])
+            shell.say(f"- not declared by the policy, so not used: {unused}")
+        if tally.bad:
+            shell.say(f"- bad rows with their reasons: {self.bad_path}")
+        if self.output is not None:
+            shell.say(f"- every row with its lane: {self.output}")
+        if "submitted" in summary:
+            done = summary["submitted"]
+            shell.say(
+                f"- submitted {done['rows']:,} held rows: {done['reviews']:,} reviews"
+                + (f", {done['already_there']:,} were there already" if self.repeated else "")
+                + (
+                    f", {done['passed_in_store']:,} pass by what the store knows"
+                    if self.passed_in_store
+                    else ""
+                )
+            )
+            if done["reviews"]:
+                shell.say("next: handrail reviews")
+
+
+@contextmanager
+def _bad_rows(path: Path) -> Iterator[Callable[[Any], None]]:
+    """Takes bad rows into a side file, which is there afterwards only if there were any."""
+    from handrail.bulk.write import bad_line, whole_file
+
+    with ExitStack() as stack:
+        file: Any = None
+
+        def add(bad: Any) -> None:
+            nonlocal file
+            if file is None:
+                file = stack.enter_context(whole_file(path))
+            file.write(bad_line(bad))
+
+        yield add
+        if file is None:
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)  # of an earlier run: it would speak of other rows
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[int], None] | None]:
+    """A progress bar on the error stream, where that is a terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    with Progress(
+        TextColumn("judging"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    ) as bar:
+        task = bar.add_task("judging", total=total)
+        yield lambda done: bar.update(task, completed=done)

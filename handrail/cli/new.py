@@ -1,0 +1,147 @@
+"""`handrail new`: a first policy from data or from a typed model."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from handrail.cli.shell import POLICIES, Shell, shell_of
+from handrail.model.errors import BadInput, Conflict
+
+app = typer.Typer()
+
+
+@app.command()
+def new(
+    ctx: typer.Context,
+    workflow: Annotated[str, typer.Argument(help="Name of the workflow, such as ad-spend.")],
+    origin: Annotated[
+        str,
+        typer.Option(
+            "--from",
+            metavar="FILE|MODULE:MODEL",
+            help="CSV, JSON Lines or Parquet file; or a dataclass, Struct or pydantic model.",
+        ),
+    ],
+    key: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COL",
+            help="Column that names a row; several together. Found by itself where left out.",
+        ),
+    ] = None,
+    proposal: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COL", help="Column with what would run: an edit may change it. Several."
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Where to write; `-` prints. Default policies/NAME.yaml"),
+    ] = None,
+) -> None:
+    """Write a first policy: types, suggested thresholds, a review form, two cases that hold."""
+    shell = shell_of(ctx)
+    printed = output is not None and str(output) == "-"
+    place = output or shell.workspace / POLICIES / f"{workflow}.yaml"
+    if not printed and place.exists():
+        raise Conflict(f"{place} exists; name another file with --output, or change that one")
+    if _is_model(origin):
+        if key or proposal:
+            raise BadInput("--key and --proposal are for files; a model names its fields itself")
+        draft = _from_model(workflow, origin)
+        follow = ""
+    else:
+        draft, keys = _from_file(workflow, Path(origin), key or [], proposal or [])
+        chosen = "".join(f" --key {_shell_word(k)}" for k in keys or ("@row",))
+        follow = f"handrail gate {workflow} --input {_shell_word(origin)} --submit{chosen}"
+    if printed:
+        print(draft.text, end="")
+        for note in draft.notes:
+            shell.note(note)
+        return
+    from handrail.bulk.write import whole_file
+
+    with whole_file(place) as file:
+        file.write(draft.text)
+    if shell.json:
+        shell.document(
+            {
+                "policy": str(place),
+                "workflow": workflow,
+                "rules": draft.rules,
+                "cases": draft.cases,
+                "notes": draft.notes,
+                "next": follow or None,
+            }
+        )
+        return
+    shell.say(f"{place}: {len(draft.rules)} rules, {draft.cases} cases, checked")
+    for note in draft.notes:
+        shell.say(f"- {note}")
+    if follow:
+        shell.say(f"next: {follow}")
+
+
+def _is_model(origin: str) -> bool:
+    """`module:Model`, and no file of that name."""
+    module, colon, name = origin.partition(":")
+    dotted = all(part.isidentifier() for part in module.split("."))
+    return bool(colon) and dotted and name.isidentifier() and not Path(origin).exists()
+
+
+def _from_file(
+    workflow: str, path: Path, keys: list[str], proposal: list[str]
+) -> tuple[Any, tuple[str, ...]]:
+    from handrail.bulk.draft import from_rows
+    from handrail.bulk.infer import key_of, look_at
+    from handrail.bulk.names import name_columns
+    from handrail.bulk.read import open_source
+
+    source = open_source(path)
+    columns, sample = look_at(source.rows(), name_columns(source.headers, str(path)))
+    found = tuple(keys) or key_of(columns, sample)
+    draft = from_rows(workflow, columns, sample, origin=path.name, keys=found, proposal=proposal)
+    return draft, found
+
+
+def _from_model(workflow: str, origin: str) -> Any:
+    from handrail.bulk.draft import from_fields
+    from handrail.bulk.models import fields_of
+
+    module, _, name = origin.partition(":")
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        model = getattr(importlib.import_module(module), name)
+    except ImportError as error:
+        raise BadInput(f"{module} cannot be imported: {error}; call this beside it") from error
+    except AttributeError as error:
+        raise BadInput(f"{module} has no {name}; check the name behind the colon") from error
+    return from_fields(workflow, fields_of(model, origin), origin=origin)
+
+
+def _shell_word(text: str) -> str:
+    import shlex
+
+    return shlex.quote(text)
+
+
+def policy_file(shell: Shell, named: str) -> Path:
+    """The policy file a person names: a path, or a workflow of the workspace."""
+    path = Path(named)
+    if path.suffix in (".yaml", ".yml") or path.is_file():
+        if not path.is_file():
+            raise BadInput(f"{path}: no such file; name a policy file or a workflow")
+        return path
+    inside = shell.workspace / POLICIES / f"{named}.yaml"
+    if not inside.is_file():
+        known = sorted(p.stem for p in inside.parent.glob("*.yaml"))
+        raise BadInput(
+            f"the workspace has no policy {named!r}; it has {', '.join(known) or 'none'}"
+        )
+    return inside
