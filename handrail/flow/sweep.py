@@ -31,8 +31,12 @@ RETRY_SECONDS = (1, 5, 30, 120, 600, 3600)
 
 
 def sweep(ports: Ports) -> int:
-    """Do everything that is due; returns how many things were done (0: nothing is due)."""
+    """Do everything that is due; returns how many things were done (0: nothing is due).
+
+    One thing that cannot be done holds up no other; the first such error is raised at the end.
+    """
     done = 0
+    errors: list[BaseException] = []
     for find, act in (
         (lambda tx: tx.outcomes.due(tx.now(), BATCH), _release),
         (lambda tx: tx.decisions.expiring(tx.now(), BATCH), _expire),
@@ -40,20 +44,20 @@ def sweep(ports: Ports) -> int:
         (lambda tx: tx.grants.overdue(tx.now(), BATCH), _overdue),
     ):
         found: Iterable[Any] = ports.store.read(find)
-        done += _each(ports, found, act)
+        for result in ports.store.write_many([_case(ports, act, item) for item in found]):
+            if isinstance(result, BaseException):
+                errors.append(result)
+            else:
+                done += result
+    if errors:
+        raise errors[0]
     return done
 
 
-def _each(ports: Ports, items: Iterable[T], act: Callable[[Transaction, Ports, T], bool]) -> int:
-    def case(item: T) -> Callable[[Transaction], bool]:
-        return lambda tx: act(tx, ports, item)
-
-    done = 0
-    for result in ports.store.write_many([case(item) for item in items]):
-        if isinstance(result, BaseException):
-            raise result
-        done += bool(result)
-    return done
+def _case(
+    ports: Ports, act: Callable[[Transaction, Ports, T], bool], item: T
+) -> Callable[[Transaction], bool]:
+    return lambda tx: act(tx, ports, item)
 
 
 def _release(tx: Transaction, ports: Ports, seen: Any) -> bool:
