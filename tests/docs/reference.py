@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import click
+import typer
 import typer.main
 
 import handrail
@@ -42,8 +42,8 @@ def cleaned(text: str | None) -> str:
 def walk(command: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
     """Every visible command below `command`, each with its full path, in the program's order."""
     yield path, command
-    for name in command.list_commands(click.Context(command)) if is_group(command) else ():
-        inner = command.get_command(click.Context(command), name)
+    for name in command.list_commands(typer.Context(command)) if is_group(command) else ():
+        inner = command.get_command(typer.Context(command), name)
         if inner is not None and not inner.hidden:
             yield from walk(inner, (*path, name))
 
@@ -52,9 +52,12 @@ def is_group(command: Any) -> bool:
     return hasattr(command, "list_commands")
 
 
-def parameters(command: Any) -> Iterator[str]:
+def parameters(command: Any, known: set[str]) -> Iterator[str]:
+    """Rows of a table: arguments and options but those in `known`."""
     for parameter in command.params:
         if getattr(parameter, "hidden", False) or parameter.name == "help":
+            continue
+        if known & set(parameter.opts):
             continue
         if parameter.param_type_name == "argument":
             name = (parameter.metavar or parameter.name.upper()).strip("[].")
@@ -94,12 +97,14 @@ def commands() -> str:
         "done or allowed; 1 the answer is no; 2 wrong use or bad input; 3 refused or in conflict;",
         "4 unavailable or timed out.",
     ]
-    for path, command in walk(typer.main.get_command(app), ("handrail",)):
+    program = typer.main.get_command(app)
+    everywhere = {name for parameter in program.params for name in parameter.opts}
+    for path, command in walk(program, ("handrail",)):
         lines += ["", "#" * min(len(path) + 1, 4) + " " + f"`{' '.join(path)}`", ""]
         lines += [markdown(cleaned(command.help) or cleaned(command.short_help))]
-        if is_group(command):
-            continue
-        if rows := list(parameters(command)):
+        if command is program:
+            lines += ["", "Every command takes these."]
+        if rows := list(parameters(command, set() if command is program else everywhere)):
             lines += ["", "| argument or option | meaning |", "|---|---|", *rows]
     return "\n".join(lines) + "\n"
 

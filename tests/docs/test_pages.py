@@ -34,7 +34,7 @@ def test_every_policy_shown_is_accepted_with_its_cases(block: Block, tmp_path: P
     path = tmp_path / "shown.yaml"
     path.write_text(block.text, "utf-8")
     done = subprocess.run(
-        [sys.executable, "-m", "handrail.cli", "check", str(path)],
+        [sys.executable, "-c", "from handrail.cli import main; main()", "check", str(path)],
         capture_output=True,
         text=True,
         check=False,
