@@ -8,16 +8,14 @@ entries. `handrail.audit.export` applies it to an export, `verify_log` to a livi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import sha256
 from itertools import islice
-from typing import Any
 
 import msgspec
 
 from handrail.audit import entry as entry_room
 from handrail.audit.checkpoint import Checkpoint, open_checkpoint
-from handrail.audit.events import Difference, Folded, compare
 from handrail.audit.note import VerifierKey
 from handrail.audit.tree import EMPTY_ROOT, Frontier, next_level
 from handrail.model.errors import BadInput
@@ -255,7 +253,8 @@ def verify_log(
     as (index, hash) in order (nothing for a level above the tree), `checkpoints` and `anchors`
     (place, signed note). `keys` are the verifier keys the auditor trusts.
 
-    A changed entry row, a changed, missing or surplus node row and a gap are named by index.
+    A changed entry row, a changed, missing or surplus node row and a gap are named by index; after
+    a gap nothing can be said about what follows it, so it is the last thing looked at.
     """
     problems: list[Problem] = []
     keys = tuple(keys)
@@ -265,6 +264,7 @@ def verify_log(
     heads += kept
     scan = Scan("entry row", (head.checkpoint.size for head in heads), problems)
     leaves: list[bytes] = []
+    gapless = True
     rows = iter(entries)
     while batch := list(islice(rows, BATCH)):
         start = scan.size
@@ -280,12 +280,16 @@ def verify_log(
                     "without gaps: a row was deleted or renumbered",
                 )
             )
+            gapless = False
             break
         leaves += scan.feed([line for _, line in batch])
     scan.finish()
-    before = len(problems)
-    _check_nodes(leaves, nodes, scan, heads, problems)
-    check_heads(scan, heads, problems, located=len(problems) > before)
+    if gapless:
+        before = len(problems)
+        _check_nodes(leaves, nodes, scan, heads, problems)
+        check_heads(scan, heads, problems, located=len(problems) > before)
+    else:
+        check_heads(scan, [h for h in heads if h.checkpoint.size <= scan.size], problems)
     return Report(
         size=scan.size,
         root=scan.frontier.root(),
@@ -398,20 +402,6 @@ def _name_missing_nodes(
                 else "the rows are doubled or out of order; expected each index once",
             )
         )
-
-
-def check_state(
-    entries: Iterable[bytes], stored: Mapping[str, Iterable[Mapping[str, Any]]]
-) -> list[Difference]:
-    """Fold the log and compare it with the state tables: `--against-state`.
-
-    `stored` is as for `handrail.audit.events.compare`. Raises `BadInput` where an entry does not
-    follow the catalogue, with its index.
-    """
-    folded = Folded()
-    for line in entries:
-        folded.add(entry_room.decode(line))
-    return compare(folded, stored)
 
 
 def line_batches(chunks: Iterable[bytes]) -> Iterator[tuple[list[bytes], bool]]:

@@ -10,9 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from handrail.audit import encode, standalone_verify
+from handrail.audit import encode, standalone_verify, tree
+from handrail.audit.checkpoint import Checkpoint, open_checkpoint
 from handrail.audit.export import MapReader, verify_export
+from handrail.audit.note import Note, SignerKey
+from handrail.model.errors import BadInput
 
 from .conftest import KEY, Log
 
@@ -151,3 +156,79 @@ def test_wrong_use(arguments: list[str]) -> None:
     found = run(*arguments)
     assert found.returncode == 2
     assert found.stderr and "Traceback" not in found.stderr
+
+
+@given(st.data())
+def test_its_proof_rules_are_those_of_the_room(data: st.DataObject) -> None:
+    """Two ways to write RFC 6962 verification (recursive there, iterative here), one answer."""
+    leaves = [tree.leaf_hash(b"%d" % n) for n in range(40)]
+    read = tree.reader(tree.tree_nodes(leaves))
+    new = data.draw(st.integers(1, 40))
+    old = data.draw(st.integers(0, new))
+    roots = [tree.Frontier().extend(leaves[:n]).root() for n in range(41)]
+    spoil = data.draw(st.sampled_from(["nothing", "cut", "grow", "swap", "sizes", "roots"]))
+
+    def spoiled(path: list[bytes]) -> list[bytes]:
+        if spoil == "cut":
+            return path[:-1]
+        if spoil == "grow":
+            return [*path, roots[1]]
+        return path[::-1] if spoil == "swap" else path
+
+    path = spoiled(tree.consistency_proof(old, new, read))
+    sizes = (new, old) if spoil == "sizes" else (old, new)
+    heads = (roots[0], roots[new]) if spoil == "roots" else (roots[old], roots[new])
+    room = tree.verify_consistency(*sizes, *heads, path)
+    assert standalone_verify.consistent(*sizes, *heads, path) == room
+    index = data.draw(st.integers(0, new - 1))
+    path = spoiled(tree.inclusion_proof(index, new, read))
+    at = index + 1 if spoil == "sizes" else index
+    root = roots[old] if spoil == "roots" else roots[new]
+    room = tree.verify_inclusion(leaves[index], at, new, path, root)
+    assert standalone_verify.included(leaves[index], at, new, path, root) == room
+    if spoil == "nothing":
+        assert room
+
+
+WITNESS = SignerKey.from_seed("witness.example/w1", bytes(32))
+TEXT = Checkpoint(KEY.name, 5, bytes(32)).text()
+OURS, THEIRS = Note.parse(KEY.sign(TEXT)).signatures, Note.parse(WITNESS.sign(TEXT)).signatures
+
+
+@pytest.mark.parametrize(
+    ("note", "good"),
+    [
+        (KEY.sign(TEXT), True),
+        (Note(TEXT, OURS + THEIRS).encode(), True),
+        (KEY.sign(TEXT + "an extension\n"), True),
+        (Note(TEXT, OURS + OURS).encode(), False),
+        (WITNESS.sign(TEXT), False),
+        (Note(TEXT, THEIRS * 101 + OURS).encode(), False),
+        (KEY.sign(TEXT.replace("\n5\n", "\n05\n")), False),
+        (KEY.sign(TEXT.replace("\n5\n", "\n" + "5" * 30 + "\n")), False),
+        (KEY.sign(TEXT.replace("\n5\n", "\n\u0665\n")), False),
+        (KEY.sign("other.example\n" + TEXT.split("\n", 1)[1]), False),
+        (KEY.sign(TEXT.replace("A" * 40, "")), False),
+        (KEY.sign("\n".join(TEXT.split("\n")[:2]) + "\n"), False),
+        (KEY.sign(TEXT)[:-1], False),
+        (KEY.sign(TEXT) + b"x\n", False),
+        (KEY.sign(TEXT) + "— x\n".encode(), False),
+        (KEY.sign(TEXT) + "— x AAAA\n".encode(), False),
+        (KEY.sign(TEXT).replace(b"\n5\n", b"\n5\x01\n"), False),
+        (KEY.sign(TEXT).replace(b"\n", b"\r\n"), False),
+        (b"\xff" + KEY.sign(TEXT), False),
+        (TEXT.encode(), False),
+        (b"", False),
+    ],
+)
+def test_its_notes_are_those_of_the_room(note: bytes, good: bool) -> None:
+    try:
+        opened: object = open_checkpoint(note, [KEY.verifier]).size
+    except BadInput:
+        opened = None
+    try:
+        theirs = standalone_verify.Head("x", note, [standalone_verify.Key(str(KEY.verifier))])
+        found: object = theirs.size
+    except standalone_verify.Bad:
+        found = None
+    assert (opened, found) == ((5, 5) if good else (None, None))
