@@ -1,14 +1,29 @@
-"""A loaded policy: what the other rooms ask of it."""
+"""A loaded policy: what the other rooms ask of it, and the one exact evaluator.
+
+An evaluation reads typed values from a list of slots: the record's fields first, then aggregates,
+confidence, named values, stakes and the sets of named lists. Every condition is a closure over
+that list, made when the policy was loaded.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from decimal import ROUND_HALF_UP, Context, Decimal
+from fractions import Fraction
 from typing import Any
 
-from handrail.model.errors import Mistake
+from handrail.gate import explain
+from handrail.gate import values as val
+from handrail.gate.check import Type
+from handrail.gate.reader import Draft, DraftCase, DraftRule, Plan, Reader, Row
+from handrail.gate.source import read
+from handrail.model.canonical import canonical_bytes, digest
+from handrail.model.errors import BadInput, Mistake, PolicyErrors
+from handrail.model.modes import Lane, Mode, OnUnknown, Severity
 from handrail.model.policy import (
     AggregateAdd,
     AggregateRead,
+    BadRecord,
     Field,
     IfOpen,
     Record,
@@ -16,7 +31,10 @@ from handrail.model.policy import (
     Rule,
     Sampling,
 )
-from handrail.model.ruling import Ruling
+from handrail.model.ruling import Approval, Fired, Route, Ruling, Stakes, Term, TierCell, Unknown
+
+_MONEY = Context(prec=2_000, rounding=ROUND_HALF_UP)
+_EMPTY: Mapping[str, Any] = {}
 
 
 class Policy:
@@ -32,10 +50,12 @@ class Policy:
     path: str
     owners: tuple[str, ...]
     review_by: str | None
+    """Day `YYYY-MM-DD` by which the policy is looked at again."""
     fields: tuple[Field, ...]
     subject: tuple[str, ...]
     requester: str | None
     if_open: IfOpen
+    otherwise: Mode
     rules: tuple[Rule, ...]
     routes: tuple[RouteLine, ...]
     reasons: dict[str, str]
@@ -53,15 +73,212 @@ class Policy:
     cost: int
     """AST node visits of one evaluation, at most."""
 
+    def __init__(self, draft: Draft, text: str, path: str) -> None:
+        self._draft = draft
+        self.text = text
+        self.path = path
+        self.workflow = draft.workflow
+        self.title = draft.title
+        self.owners = draft.owners
+        self.review_by = draft.review_by
+        self.fields = tuple(draft.fields.values())
+        self.subject = draft.subject
+        self.requester = draft.requester
+        self.if_open = draft.if_open
+        self.otherwise = draft.otherwise
+        self.rules = tuple(_listed(rule) for rule in draft.rules)
+        self.routes = tuple(draft.routes)
+        self.reasons = draft.reasons
+        self.edit_fields = draft.edit
+        self.choices = draft.choices
+        self.sampling = draft.sampling
+        self.lists = {name: named.items for name, named in draft.lists.items()}
+        self.list_digests = draft.list_digests
+        self.undo_us = draft.undo_us
+        self.valid_us = draft.valid_us
+        self.version = digest({"text": text, "files": draft.file_digests}).partition(":")[2]
+        self.gate_digest = digest(_gate_tree(draft))
+        self.cost = sum(1 for tree in _trees(draft) for _ in tree.walk())
+        self._name = f"{self.workflow}@{self.version}"
+        self._width = len(self.fields)
+        self._tail: list[Any] = [None] * (draft.scope.size - self._width)
+        self._fill_lists(self._tail, {})
+        self._facts = [plan for plan in draft.plans if not plan.field.proposed]
+        self._proposed = [plan for plan in draft.plans if plan.field.proposed]
+        self._sources = {plan.key: plan.field.proposed for plan in draft.plans}
+        self._types = {name: symbol.type for name, symbol in draft.scope.symbols.items()}
+
+    def __repr__(self) -> str:
+        return f"Policy({self.workflow}@{self.version[:12]}, {len(self.rules)} rules)"
+
+    def _fill_lists(self, tail: list[Any], given: Mapping[str, tuple[Any, ...]]) -> None:
+        for (name, normal), slot in self._draft.scope.sets.items():
+            items = given.get(name, self.lists[name])
+            if normal:
+                items = tuple(val.normalise(item, normal) for item in items)
+            tail[slot - self._width] = frozenset(items)
+
+    # ------------------------------------------------------------------ reading a record
+
     def ingest(self, facts: Mapping[str, Any], proposal: Mapping[str, Any] | None = None) -> Record:
-        """Read facts and proposal by the declared types; `BadRecord` names every wrong one."""
-        raise NotImplementedError
+        """Read facts and proposal by the declared types.
+
+        Raises `BadRecord` with a JSON pointer for every value of a wrong type. Required fields
+        without a value are listed in `Record.missing`, names that are not declared in
+        `Record.undeclared`. What is stored reads back to the same record.
+        """
+        return self._ingest(facts, _EMPTY if proposal is None else proposal)
+
+    def _ingest(self, facts: Mapping[str, Any], proposal: Mapping[str, Any]) -> Record:
+        reading = _Reading(self._width)
+        stored: list[dict[str, Any]] = []
+        for given, plans, pointer, prefix in (
+            (facts, self._facts, "/facts", ""),
+            (proposal, self._proposed, "/proposal", "proposal."),
+        ):
+            if not _is_mapping(given):
+                reading.problems.append((pointer, f"is {val.shown(given)}; expected a mapping"))
+                stored.append({})
+                continue
+            theirs = pointer == "/facts"
+            for key in given:
+                if self._sources.get(key) is theirs:
+                    where = "`proposal` (it is declared `from: proposal`)" if theirs else "`facts`"
+                    reading.problems.append(
+                        (f"{pointer}/{val.escape(key)}", f"`{key}` belongs into {where}; move it")
+                    )
+            stored.append(reading.mapping(given, plans, pointer, prefix, self._sources))
+        if reading.problems:
+            raise BadRecord(reading.problems)
+        return Record(
+            facts=stored[0],
+            proposal=stored[1],
+            missing=tuple(reading.missing),
+            undeclared=tuple(reading.undeclared),
+            slots=tuple(reading.slots),
+        )
+
+    def edit(self, record: Record, changes: Mapping[str, Any]) -> Record:
+        """The record with a person's changes: only fields named in `review.edit`, typed.
+
+        Nested fields are changed through nested mappings; null takes an optional value away.
+        Raises `BadRecord` with pointers into `changes`; evaluate the new record again.
+        """
+        problems: list[tuple[str, str]] = []
+        if not _is_mapping(changes) or not changes:
+            raise BadRecord([("", f"is {val.shown(changes)}; expected the changed fields")])
+        proposal = self._changed(record.proposal, changes, "", "", problems)
+        if problems:
+            raise BadRecord(problems)
+        try:
+            return self._ingest(record.facts, proposal)
+        except BadRecord as error:
+            raise BadRecord(
+                [(where.removeprefix("/proposal"), what) for where, what in error.problems]
+            ) from error
+
+    def _changed(
+        self,
+        base: Mapping[str, Any],
+        changes: Mapping[str, Any],
+        prefix: str,
+        pointer: str,
+        problems: list[tuple[str, str]],
+    ) -> dict[str, Any]:
+        out = dict(base)
+        for key, value in changes.items():
+            name, here = f"{prefix}{key}", f"{pointer}/{val.escape(str(key))}"
+            deeper = any(field.startswith(name + ".") for field in self.edit_fields)
+            if name in self.edit_fields:
+                declared = self._draft.fields[name]
+                if value is None and not declared.optional:
+                    problems.append((here, f"`{name}` is required; expected a value"))
+                elif value is None:
+                    out.pop(key, None)
+                elif declared.kind == "object" and isinstance(value, Mapping):
+                    # A part that is not mentioned stays; replacing silently would drop it.
+                    out[key] = {**(out.get(key) or {}), **value}
+                else:
+                    out[key] = value
+            elif deeper and isinstance(value, Mapping):
+                inner = out.get(key)
+                out[key] = self._changed(
+                    inner if isinstance(inner, Mapping) else {}, value, name + ".", here, problems
+                )
+            else:
+                may = ", ".join(self.edit_fields) or "none (the policy has no `review.edit`)"
+                problems.append((here, f"`{name}` may not be edited; expected one of {may}"))
+        return out
+
+    def subject_of(self, record: Record) -> str | None:
+        """The object decided about, as text; None where the policy names none or it is missing."""
+        found = [self.stored(record, name) for name in self.subject]
+        if not found or None in found:
+            return None
+        if len(found) == 1:
+            return _key_text(found[0])
+        return canonical_bytes([_key_text(value) for value in found]).decode()
+
+    def requester_of(self, record: Record) -> str | None:
+        """Who asked, by the policy's `requester:` field; None where it says nothing."""
+        if self.requester is None:
+            return None
+        value = self.stored(record, self.requester)
+        return None if value is None else str(value)
+
+    def stored(self, record: Record, name: str) -> Any:
+        """The stored form of a declared field of the record, None where it has no value."""
+        symbol = self._draft.scope.symbols[name]
+        return _stored(record.slots[symbol.slot], symbol.type)
+
+    # ------------------------------------------------------------------ aggregates
 
     def aggregate_reads(self, record: Record) -> tuple[AggregateRead, ...]:
-        raise NotImplementedError
+        """What to resolve inside the decision's transaction, before it is counted itself.
+
+        An aggregate whose `by` fields are missing is left out: it stays unknown.
+        """
+        reads = []
+        for made in self._draft.aggregates:
+            key = self._aggregate_key(record, made.by)
+            if key is not None:
+                reads.append(
+                    AggregateRead(
+                        name=made.name,
+                        function=made.function,
+                        over=made.over,
+                        field=made.field,
+                        key=key,
+                        window_us=made.window_us,
+                        places=made.places,
+                    )
+                )
+        return tuple(reads)
 
     def aggregate_adds(self, record: Record, over: str) -> tuple[AggregateAdd, ...]:
-        raise NotImplementedError
+        """What this decision adds when it is `submitted` or `released`."""
+        adds = []
+        for made in self._draft.aggregates:
+            if made.over != over:
+                continue
+            key = self._aggregate_key(record, made.by)
+            amount = 1
+            if made.field is not None:
+                value = record.slots[self._draft.scope.symbols[made.field].slot]
+                if value is None:
+                    continue
+                amount = int(Decimal(value).scaleb(made.places, _MONEY))
+            if key is not None:
+                adds.append(
+                    AggregateAdd(name=made.name, key=key, amount=amount, window_us=made.window_us)
+                )
+        return tuple(adds)
+
+    def _aggregate_key(self, record: Record, by: tuple[str, ...]) -> tuple[str, ...] | None:
+        found = [self.stored(record, name) for name in by]
+        return None if None in found else tuple(_key_text(value) for value in found)
+
+    # ------------------------------------------------------------------ evaluation
 
     def evaluate(
         self,
@@ -73,19 +290,462 @@ class Policy:
         aggregates: Mapping[str, int | None] | None = None,
         stopped: str | None = None,
     ) -> Ruling:
-        raise NotImplementedError
+        """The ruling: every rule and tier, strictest mode, sentences with values.
 
-    def edit(self, record: Record, changes: Mapping[str, Any]) -> Record:
-        raise NotImplementedError
+        `evaluated_at` is µs UTC. `aggregates` maps names to whole numbers of 10^-places, as
+        `aggregate_reads` asked for them; one that is left out or None is unknown. `stopped` is
+        the reason given at the stop button: it turns a pass into a hold.
+        """
+        return self._evaluate(
+            record, decision_id, evaluated_at, confidence, aggregates or {}, stopped, self._tail
+        )
+
+    def evaluate_case(self, record: Record, case: DraftCase) -> Ruling:
+        """The ruling of a case: its own lists and aggregates; aggregates it leaves out are 0."""
+        tail = self._tail
+        if case.lists:
+            tail = list(tail)
+            self._fill_lists(tail, case.lists)
+        totals: dict[str, int | None] = {made.name: 0 for made in self._draft.aggregates}
+        totals.update(case.aggregates)
+        return self._evaluate(record, "d_case", 0, case.confidence, totals, None, tail)
+
+    def _evaluate(
+        self,
+        record: Record,
+        decision_id: str,
+        evaluated_at: int,
+        confidence: float | Mapping[str, float] | None,
+        aggregates: Mapping[str, int | None],
+        stopped: str | None,
+        tail: list[Any],
+    ) -> Ruling:
+        if len(record.slots) != self._width:
+            raise BadInput(
+                f"the record has {len(record.slots)} fields, {self.workflow} declares "
+                f"{self._width}; read it again with this policy's `ingest`"
+            )
+        draft = self._draft
+        env: list[Any] = [*record.slots, *tail]
+        seen: dict[str, Any] = {}
+        for made in draft.aggregates:
+            number = aggregates.get(made.name)
+            value: Any = number
+            if number is not None and made.kind == "decimal":
+                value = Decimal(number).scaleb(-made.places, _MONEY)
+            env[made.slot] = value
+            seen[made.name] = val.to_stored(value, made.kind)
+        sure = val.read_confidence(confidence)
+        env[draft.confidence_slot] = sure
+        named: dict[str, Any] = {}
+        for item in draft.values:
+            result = env[item.slot] = item.expr.run(env)
+            named[item.name] = val.to_stored(result, item.expr.type.kind)
+        stakes = self._stakes(env)
+
+        said = _Said()
+        for rule in draft.rules:
+            self._rule(rule, env, said)
+        modes = [fired.mode for fired in said.fired] or [self.otherwise]
+        tier = self._tier(env, sure)
+        if tier is not None:
+            modes.append(tier.mode)
+        acting = max(modes, key=_rank)
+        if said.held:
+            acting = max(acting, *said.held, key=_rank)
+        if record.missing:
+            acting = max(acting, Mode.IN_THE_LOOP, key=_rank)
+        halted = stopped if stopped is not None and acting.lane is Lane.PASS else None
+        mode = Mode.IN_THE_LOOP if halted is not None else acting
+        lane = mode.lane
+        severity = max(said.severities, key=lambda s: s.rank) if said.severities else None
+        return Ruling(
+            decision_id=decision_id,
+            lane=lane,
+            mode=mode,
+            severity=severity,
+            policy=self._name,
+            gate_digest=self.gate_digest,
+            fired=tuple(said.fired),
+            unknown=tuple(said.unknown),
+            trials=tuple(said.trials),
+            tier=tier,
+            values=named,
+            aggregates=seen,
+            lists=self.list_digests,
+            stakes=stakes,
+            approvals=tuple(said.approvals) if lane is Lane.HOLD else (),
+            route=self._route(severity, said.ids),
+            why=self._why(mode, said, tier, record.missing, halted),
+            if_approved=draft.if_approved.fill(env) if draft.if_approved else "",
+            if_rejected=draft.if_rejected.fill(env) if draft.if_rejected else "",
+            stopped=halted,
+            evaluated_at=evaluated_at,
+            undeclared=record.undeclared,
+        )
+
+    def _stakes(self, env: list[Any]) -> Stakes:
+        money = self._draft.money
+        if money is None:
+            return Stakes(reversible=self._draft.reversible)
+        value = env[money.slot] = money.expr.run(env)
+        text = None
+        if value is not None:
+            exact = Fraction(repr(value)) if isinstance(value, float) else Fraction(value)
+            number = _MONEY.divide(Decimal(exact.numerator), Decimal(exact.denominator))
+            text = format(
+                number.quantize(Decimal(1).scaleb(-self._draft.money_places), context=_MONEY), "f"
+            )
+        return Stakes(money=text, unit=self._draft.money_unit, reversible=self._draft.reversible)
+
+    def _rule(self, rule: DraftRule, env: list[Any], said: _Said) -> None:
+        """One rule: its first row that is true, unless a row before it cannot be known."""
+        for row in rule.rows:
+            outcome = row.when.run(env)
+            if outcome is False:
+                continue
+            if outcome is None:
+                self._unknown(rule, row, env, said)
+                if rule.on_unknown is OnUnknown.IGNORE:
+                    continue
+            else:
+                self._fire(rule, row, env, said, unknown=False)
+            return
+
+    def _fire(
+        self, rule: DraftRule, row: Row, env: list[Any], said: _Said, *, unknown: bool
+    ) -> None:
+        scope = self._draft.scope
+        told = [] if unknown else explain.tell(row.when, env, scope, row.source)
+        if row.because is not None:
+            because = row.because.fill(env)
+        else:
+            because = _capital(" and ".join(one.words for one in told)) or rule.id
+        same_case = None
+        if rule.same_case:
+            same_case = {name: _stored(env[scope.symbols[name].slot], scope.symbols[name].type)
+                         for name in rule.same_case}  # fmt: skip
+        fired = Fired(
+            rule=rule.id,
+            mode=row.then,
+            severity=row.severity,
+            because=because,
+            terms=tuple(one.term for one in told),
+            approvals=row.approvals,
+            same_case=same_case,
+            unknown=unknown,
+        )
+        if rule.trial:
+            said.trials.append(fired)
+        else:
+            said.fired.append(fired)
+            said.act(rule.id, row)
+
+    def _unknown(self, rule: DraftRule, row: Row, env: list[Any], said: _Said) -> None:
+        if rule.trial:
+            return
+        missing, why = explain.missing(row.when, env, self._draft.scope)
+        said.unknown.append(
+            Unknown(rule=rule.id, missing=missing, why=why, acted=rule.on_unknown.value)
+        )
+        if rule.on_unknown is OnUnknown.FIRE:
+            self._fire(rule, row, env, said, unknown=True)
+        elif rule.on_unknown is OnUnknown.HOLD:
+            # What the rule would have asked for is asked for: leaving a value out must not
+            # be a way around a director.
+            said.held.append(row.then if row.then is Mode.IN_COMMAND else Mode.IN_THE_LOOP)
+            said.act(rule.id, row)
+
+    def _tier(self, env: list[Any], confidence: float | None) -> TierCell | None:
+        tiers = self._draft.tiers
+        if tiers is None:
+            return None
+        # A risk that cannot be ruled out counts as present.
+        risk = next(
+            name for name, tree, _ in tiers.risks if tree is None or tree.run(env) is not False
+        )
+        column = next(
+            at
+            for at, bound in enumerate(tiers.bounds)
+            if bound is None or (confidence is not None and confidence >= bound)
+        )
+        return TierCell(
+            risk=risk,
+            at_least=tiers.bounds[column],
+            confidence=confidence,
+            mode=tiers.cells[risk][column],
+        )
+
+    def _route(self, severity: Severity | None, ids: set[str]) -> Route | None:
+        for line in self.routes:
+            if line.severity is not None and line.severity is not severity:
+                continue
+            if line.rule is not None and line.rule not in ids:
+                continue
+            return line.route
+        return None
+
+    def _why(
+        self,
+        mode: Mode,
+        said: _Said,
+        tier: TierCell | None,
+        missing: tuple[str, ...],
+        halted: str | None,
+    ) -> str:
+        reasons = [fired.because for fired in said.fired if fired.mode is mode]
+        if missing:
+            names = ", ".join(pointer.split("/", 2)[2].replace("/", ".") for pointer in missing)
+            reasons.append(f"Incomplete: {names} {'is' if len(missing) == 1 else 'are'} missing")
+        if halted is not None:
+            reasons.append(f"Stopped: {halted}")
+        if mode.lane is Lane.HOLD:
+            reasons += [
+                f"{item.rule} cannot be known: {item.why}"
+                for item in said.unknown
+                if item.acted == OnUnknown.HOLD
+            ]
+        if tier is not None and tier.mode is mode:
+            reasons.append(_tier_words(tier))
+        if reasons:
+            return "; ".join(reasons)
+        if mode is self.otherwise and not said.fired:
+            return f"No rule fired; otherwise {mode}"
+        return f"The policy says {mode}"
+
+    # ------------------------------------------------------------------ after an edit
 
     def got_worse(self, before: Ruling, after: Ruling) -> bool:
-        raise NotImplementedError
+        """Whether votes given on `before` fall: something a rule tested is worse in `after`.
 
-    def subject_of(self, record: Record) -> str | None:
-        raise NotImplementedError
+        A rule newly fired or newly unknown, a compared number further past its threshold, any
+        other compared value changed, or a stricter mode.
+        """
+        if after.mode.rank > before.mode.rank:
+            return True
+        known = {item.rule for item in before.unknown}
+        if any(item.rule not in known for item in after.unknown):
+            return True
+        earlier = {fired.rule: fired for fired in before.fired}
+        for fired in after.fired:
+            old = earlier.get(fired.rule)
+            if old is None or fired.mode.rank > old.mode.rank or fired.unknown != old.unknown:
+                return True
+            terms = {term.text: term for term in old.terms}
+            for term in fired.terms:
+                past = terms.get(term.text)
+                if past is None or past.op != term.op or _worse(past, term):
+                    return True
+        return False
 
-    def requester_of(self, record: Record) -> str | None:
-        raise NotImplementedError
+
+class _Reading:
+    """Collects what one pass over facts and proposal finds."""
+
+    def __init__(self, width: int) -> None:
+        self.slots: list[Any] = [None] * width
+        self.missing: list[str] = []
+        self.undeclared: list[str] = []
+        self.problems: list[tuple[str, str]] = []
+
+    def mapping(
+        self,
+        given: Mapping[str, Any],
+        plans: list[Plan],
+        pointer: str,
+        prefix: str,
+        declared: Mapping[str, Any],
+    ) -> dict[str, Any]:
+        stored: dict[str, Any] = {}
+        for plan in plans:
+            value = given.get(plan.key)
+            if value is None:
+                if not plan.field.optional:
+                    self.missing.append(f"{pointer}/{plan.key}")
+                continue
+            if plan.field.kind == "object":
+                self.nested(value, plan, f"{pointer}/{plan.key}", prefix, stored)
+                continue
+            try:
+                typed = plan.read(value)
+            except val.Wrong as error:
+                self.problems.append(
+                    (f"{pointer}/{plan.key}{error.pointer}", f"{plan.key} {error.message}")
+                )
+                continue
+            self.slots[plan.slot] = typed
+            stored[plan.key] = _stored(typed, plan.field)
+        for key, value in given.items():
+            if key in declared:
+                continue
+            if type(key) is not str:
+                self.problems.append((pointer, f"has the key {val.shown(key)}; expected text"))
+                continue
+            stored[key] = val.wire(value, f"{pointer}/{val.escape(key)}", self.problems)
+            self.undeclared.append(prefix + key)
+        return stored
+
+    def nested(
+        self, value: Any, plan: Plan, pointer: str, prefix: str, stored: dict[str, Any]
+    ) -> None:
+        if not isinstance(value, Mapping):
+            self.problems.append((pointer, f"{plan.key} is {val.shown(value)}; expected a mapping"))
+            return
+        self.slots[plan.slot] = True
+        stored[plan.key] = self.mapping(
+            value,
+            plan.parts,
+            pointer,
+            f"{prefix}{plan.key}.",
+            {part.key: True for part in plan.parts},
+        )
+
+
+class _Said:
+    """What the rules said so far."""
+
+    def __init__(self) -> None:
+        self.fired: list[Fired] = []
+        self.unknown: list[Unknown] = []
+        self.trials: list[Fired] = []
+        self.held: list[Mode] = []
+        self.severities: list[Severity] = []
+        self.approvals: dict[Approval, None] = {}
+        self.ids: set[str] = set()
+
+    def act(self, rule: str, row: Row) -> None:
+        self.ids.add(rule)
+        self.severities.append(row.severity)
+        for need in row.approvals:
+            self.approvals[need] = None
+
+
+def _is_mapping(value: object) -> bool:
+    return isinstance(value, Mapping)
+
+
+def _rank(mode: Mode) -> int:
+    return mode.rank
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _key_text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+def _stored(value: Any, kind: Field | Type) -> Any:
+    if kind.kind == "list" and value is not None:
+        return [val.to_stored(item, kind.of or "string") for item in value]
+    return val.to_stored(value, kind.kind)
+
+
+def _tier_words(tier: TierCell) -> str:
+    if tier.confidence is None:
+        return f"No confidence is given and the risk is {tier.risk}"
+    return f"Confidence {tier.confidence:g} at {tier.risk} risk means {tier.mode}"
+
+
+def _exact(value: Any) -> Fraction | None:
+    """A stored number, time or duration as something that has a distance."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int | float):
+        return Fraction(repr(value))
+    if not isinstance(value, str):
+        return None
+    for turn in (Fraction, val.read_timestamp, val.read_duration):
+        try:
+            return Fraction(turn(value))
+        except (ValueError, ZeroDivisionError, val.Wrong):
+            continue
+    return None
+
+
+def _worse(old: Term, new: Term) -> bool:
+    if old.op in ("<", "<=", ">", ">="):
+        sides = [_exact(value) for value in (old.left, old.right, new.left, new.right)]
+        if None not in sides:
+            a, b, c, d = (side or Fraction(0) for side in sides)
+            return c - d > a - b if old.op in (">", ">=") else c - d < a - b
+    if old.op in ("in", "not in"):
+        return bool(old.left != new.left)
+    if old.op == "is":
+        return bool(old.fields != new.fields)
+    return bool((old.left, old.right) != (new.left, new.right))
+
+
+def _listed(rule: DraftRule) -> Rule:
+    if not rule.rows:
+        raise AssertionError("a rule without a condition is a mistake")
+    strictest = max(rule.rows, key=lambda row: row.then.rank)
+    severe = max(rule.rows, key=lambda row: row.severity.rank)
+    sentence = next((row.because for row in rule.rows if row.because is not None), None)
+    return Rule(
+        id=rule.id,
+        when="\n".join(row.source for row in rule.rows),
+        then=strictest.then.value,
+        severity=severe.severity,
+        because=sentence.text if sentence is not None else "",
+        on_unknown=rule.on_unknown.value,
+        trial=rule.trial,
+        line=rule.line,
+    )
+
+
+def _trees(draft: Draft) -> list[Any]:
+    trees = [row.when for rule in draft.rules for row in rule.rows]
+    trees += [value.expr for value in draft.values]
+    if draft.money is not None:
+        trees.append(draft.money.expr)
+    if draft.tiers is not None:
+        trees += [tree for _, tree, _ in draft.tiers.risks if tree is not None]
+    return trees
+
+
+def _gate_tree(draft: Draft) -> dict[str, Any]:
+    """What decides the lane, without spelling, sentences, ids of rules, routes and trials.
+
+    The bounds of confidence are holes: a certificate binds to the digest and fills them.
+    """
+    tiers = None
+    if draft.tiers is not None:
+        tiers = {
+            "risks": [[name, tree and tree.tree()] for name, tree, _ in draft.tiers.risks],
+            "columns": ["none" if bound is None else "?" for bound in draft.tiers.bounds],
+            "cells": {name: [str(m) for m in row] for name, row in draft.tiers.cells.items()},
+        }
+    return {
+        "fields": [
+            [f.name, f.kind, f.of, sorted(f.members), f.places, f.optional, f.unit, f.low, f.high,
+             list(f.normal), f.proposed]
+            for f in sorted(draft.fields.values(), key=lambda f: f.name)
+        ],
+        "values": {value.name: value.expr.tree() for value in draft.values},
+        "aggregates": {
+            a.name: [a.function, a.over, a.field, list(a.by), str(a.window_us)]
+            for a in draft.aggregates
+        },
+        "money": draft.money and draft.money.expr.tree(),
+        "rules": sorted(
+            (
+                [[[row.when.tree(), str(row.then)] for row in rule.rows], str(rule.on_unknown)]
+                for rule in draft.rules
+                if not rule.trial
+            ),
+            key=canonical_bytes,
+        ),
+        "tiers": tiers,
+        "otherwise": str(draft.otherwise),
+        "lists": draft.list_digests,
+    }  # fmt: skip
+
+
+# ----------------------------------------------------------------------------------------- loading
 
 
 def load(
@@ -96,8 +756,16 @@ def load(
     run_cases: bool = True,
     require_cases: bool = False,
 ) -> Policy:
-    """The checked policy; raises `PolicyErrors` with every mistake at once."""
-    raise NotImplementedError
+    """The checked policy; raises `PolicyErrors` with every mistake at once.
+
+    `read_file` gives the bytes of a list file by its path beside the policy (OSError or KeyError
+    where there is none). `run_cases` runs the file's cases: one that comes out otherwise is a
+    mistake. `require_cases` refuses a policy without cases, as packs do.
+    """
+    policy, mistakes = _load(text, path, read_file, run_cases, require_cases)
+    if policy is None or mistakes:
+        raise PolicyErrors(mistakes)
+    return policy
 
 
 def check(
@@ -108,4 +776,37 @@ def check(
     require_cases: bool = False,
 ) -> list[Mistake]:
     """Every mistake of the file in its order, empty when it loads. Never raises."""
-    raise NotImplementedError
+    _, mistakes = _load(text, path, read_file, True, require_cases)
+    return sorted(mistakes, key=lambda m: (m.path, m.line, m.column))
+
+
+def _load(
+    text: str | bytes,
+    path: str,
+    read_file: Callable[[str], bytes] | None,
+    run_cases: bool,
+    require_cases: bool,
+) -> tuple[Policy | None, list[Mistake]]:
+    from handrail.gate.cases import run  # a case is evaluated by the policy it belongs to
+
+    root, decoded, mistakes = read(text, path)
+    if root is None:
+        return None, mistakes
+    reader = Reader(path, decoded, read_file)
+    draft = reader.read(root)
+    mistakes += reader.mistakes
+    if require_cases and not draft.cases:
+        mistakes.append(
+            Mistake(
+                path=path,
+                line=root.line,
+                column=root.column,
+                what="the policy has no cases",
+                expected="expected at least one, so that a reader sees what it does",
+                fix="add `cases:`",
+            )
+        )
+    if mistakes:
+        return None, mistakes
+    policy = Policy(draft, decoded, path)
+    return policy, run(policy, draft.cases, reader) if run_cases else []

@@ -1,0 +1,354 @@
+"""The policy language as one table: what the reader accepts, the JSON Schema and the docs say.
+
+`python -m handrail.gate.language schema` prints the published JSON Schema,
+`python -m handrail.gate.language keys` the tables of docs/reference/policy.md.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any, NamedTuple
+
+from handrail.model.modes import Mode, OnUnknown, Severity, Silence
+from handrail.model.policy import IfOpen
+
+
+class Key(NamedTuple):
+    """One key of a section."""
+
+    name: str
+    meaning: str
+    """For the docs and for completion in editors."""
+    shape: dict[str, Any]
+    """JSON Schema of the value."""
+    required: bool = False
+
+
+_TEXT: dict[str, Any] = {"type": "string"}
+_BOOL: dict[str, Any] = {"type": "boolean"}
+_SCALAR: dict[str, Any] = {"type": ["string", "number", "boolean", "null"]}
+_OBJECT: dict[str, Any] = {"type": "object"}
+_NUMBER_OR_TEXT: dict[str, Any] = {"type": ["number", "string"]}
+_SHARE: dict[str, Any] = {
+    "type": ["string", "number"],
+    "pattern": "^[0-9]+(\\.[0-9]+)?%$",
+    "minimum": 0,
+    "maximum": 1,
+}
+_SPAN: dict[str, Any] = {"type": "string", "pattern": "^([0-9]+(\\.[0-9]+)?(us|ms|s|m|h|d|w))+$"}
+_NAMES: dict[str, Any] = {"type": "array", "items": _TEXT}
+_ONE_OR_NAMES: dict[str, Any] = {"type": ["string", "array"], "items": _TEXT}
+
+
+def _ref(name: str) -> dict[str, Any]:
+    return {"$ref": f"#/$defs/{name}"}
+
+
+def _enum(*members: str) -> dict[str, Any]:
+    return {"enum": list(members)}
+
+
+def _list(item: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "array", "items": item}
+
+
+def _map(value: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "additionalProperties": value}
+
+
+MODES = tuple(Mode)
+KINDS = (
+    "string",
+    "double",
+    "int",
+    "bool",
+    "decimal",
+    "person",
+    "timestamp",
+    "duration",
+)
+"""Kinds of fields that are written as a name; enums, lists and objects have keys of their own."""
+
+NORMAL_FORMS = ("lower", "url")
+
+POLICY = (
+    Key("handrail", "version of the language: 1", {"const": 1}, required=True),
+    Key(
+        "workflow",
+        "name of the workflow: small letters, digits and `-`",
+        {"type": "string", "pattern": "^[a-z][a-z0-9-]{0,62}$"},
+        required=True,
+    ),
+    Key("title", "what people call it; default: the name", _TEXT),
+    Key(
+        "owners",
+        "who approves changes: `team:x`, `role:x`, `person:x`",
+        {**_NAMES, "minItems": 1},
+        required=True,
+    ),
+    Key("review_by", "day (YYYY-MM-DD) by which the policy is looked at again", _TEXT),
+    Key("subject", "field (or fields) that name the object; part of every case key", _ONE_OR_NAMES),
+    Key(
+        "if_open",
+        "a new submit for a subject under review: `replace` (default), `queue`, `refuse`",
+        _enum(*IfOpen),
+    ),
+    Key("requester", "field that names who asked; that person never decides it", _TEXT),
+    Key("fields", "typed fields: what a rule may read", _map(_ref("field")), required=True),
+    Key("stakes", "what is at stake; undeclared means irreversible", _ref("stakes")),
+    Key("values", "named expressions; unknown if an input is missing or a divisor is 0",
+        _map(_NUMBER_OR_TEXT)),
+    Key("lists", "named lists: `[..]`, or `{file: lists/x.csv}`", _map(_ref("list"))),
+    Key("aggregates", "counts and sums over earlier decisions", _map(_ref("aggregate"))),
+    Key(
+        "otherwise",
+        "mode when no rule fires and no tier says more; default `in_the_loop`, with tiers `auto`",
+        _enum(*MODES),
+    ),
+    Key("rules", "all run; the strictest `then` wins",
+        _list({"anyOf": [_ref("rule"), _ref("matrix")]})),
+    Key("tiers", "mode by confidence × risk", _ref("tiers")),
+    Key("route", "who gets it: first line that matches; the last has no condition",
+        {**_list(_ref("route")), "minItems": 1}, required=True),
+    Key("review", "what people see and may do", _ref("review")),
+    Key("sampling", "shares that people check although they pass", _ref("sampling")),
+    Key("cases", "examples that must come out as written, or the policy does not load",
+        _list(_ref("case"))),
+)  # fmt: skip
+
+FIELD = (
+    Key("type", "one of " + ", ".join(f"`{kind}`" for kind in KINDS), _enum(*KINDS)),
+    Key("enum", "the members of an enum, instead of `type`", _list(_TEXT)),
+    Key("list", "what a list holds, instead of `type`: a kind, or `{enum: [..]}`",
+        {"anyOf": [_enum(*KINDS), _ref("field")]}),
+    Key("object", "fields of a nested object, instead of `type`; read as `name.part`",
+        _map(_ref("field"))),
+    Key("places", "digits after the point of a decimal, 0 to 12",
+        {"type": "integer", "minimum": 0, "maximum": 12}),
+    Key("optional", "whether it may be absent; default no", _BOOL),
+    Key("unit", "unit, shown behind the number; two units never mix", _TEXT),
+    Key("from", "`proposal`: what will run, all that an edit may change", _enum("proposal")),
+    Key("min", "smallest value allowed", _NUMBER_OR_TEXT),
+    Key("max", "largest value allowed", _NUMBER_OR_TEXT),
+    Key("normal", "normal form read, compared and stored: `lower` (Unicode NFKC, small letters, "
+        "no blanks around), `url` (percent-encoding undone), or a list of both",
+        {"anyOf": [_enum(*NORMAL_FORMS), _list(_enum(*NORMAL_FORMS))]}),
+)  # fmt: skip
+
+STAKES = (
+    Key("money", "expression: the money at stake; rules and tiers read it as `stakes.money`",
+        _NUMBER_OR_TEXT),
+    Key("reversible", "whether the effect can be undone; default false", _BOOL),
+)  # fmt: skip
+
+LIST = (
+    Key("file", "path beside the policy: one item a line, or a CSV file", _TEXT, required=True),
+    Key("column", "name of the column in a CSV file with a header line", _TEXT),
+)
+
+AGGREGATE = (
+    Key("sum", "field (int or decimal) to add up; or `count`", _TEXT),
+    Key("count", "`decisions`: how many there were; or `sum`", _enum("decisions")),
+    Key("over", "`decisions:submitted` or `decisions:released`",
+        _enum("decisions:submitted", "decisions:released"), required=True),
+    Key("by", "fields: one total for each of their values", _NAMES),
+    Key("window", "how far back, such as `24h`; the current decision is not part of it", _SPAN,
+        required=True),
+)  # fmt: skip
+
+RULE = (
+    Key("id", "name of the rule, in rulings, cases and case keys", _TEXT, required=True),
+    Key("when", "the condition", {"type": ["string", "boolean"]}, required=True),
+    Key("then", "mode: " + ", ".join(f"`{mode}`" for mode in MODES) + "; default `in_the_loop`",
+        _enum(*MODES)),
+    Key("severity", "`low`, `medium` (default), `high`", _enum(*Severity)),
+    Key("because", "sentence a person reads, with `{names}`", _TEXT),
+    Key("on_unknown", "when the condition cannot be known: `hold` (default), `ignore`, `fire`",
+        _enum(*OnUnknown)),
+    Key("same_case", "fields whose values merge repeats across subjects", _NAMES),
+    Key("approve", "who must approve: each item is needed; `{all: [..]}`, `{any: 2, of: team:x}`",
+        _list(_ref("approve"))),
+    Key("trial", "evaluated and counted, never acts; default no", _BOOL),
+)  # fmt: skip
+
+MATRIX = (
+    Key("matrix", "name of the decision table; the first matching row fires", _TEXT, required=True),
+    Key("columns", "conditions such as `amount >`, and `then`, `severity`, `approve`, `because`",
+        _NAMES, required=True),
+    Key("rows", "one value a column; `-` means any, or not said",
+        _list({"type": "array"}), required=True),
+    *(key for key in RULE if key.name in ("because", "on_unknown", "trial")),
+    Key("then", "mode of rows that say none; default `in_the_loop`", _enum(*MODES)),
+    Key("severity", "severity of rows that say none; default `medium`", _enum(*Severity)),
+)  # fmt: skip
+
+APPROVE = (
+    Key("all", "each of these must approve", _NAMES),
+    Key("any", "how many distinct persons of `of`", {"type": "integer", "minimum": 1}),
+    Key("of", "who counts for `any`", _ONE_OR_NAMES),
+)
+
+TIERS = (
+    Key("risk", "name of a risk: its condition; the first true one holds, the last is `else`",
+        _map({"type": ["string", "boolean"]}), required=True),
+    Key("at_least", "lower bounds of confidence, falling to 0, then `none` for none given",
+        _list({"type": ["number", "string"]}), required=True),
+)  # fmt: skip
+"""Besides these, one row of modes for each name under `risk`."""
+
+ROUTE = (
+    Key("severity", "only rulings of this severity", _enum(*Severity)),
+    Key("rule", "only rulings in which this rule fired", _TEXT),
+    Key("to", "who gets it: a name or a list", _ONE_OR_NAMES, required=True),
+    Key("sla", "time to the verdict, such as `30m`", _SPAN),
+    Key("clock", "`always` (default) or `business`", _enum("always", "business")),
+    Key("fallback", "who gets it when the time is over", _ONE_OR_NAMES),
+    Key("silence", "what it means that nobody answers: `block`, `escalate`, `reject`, or `approve` "
+        "(only what is reversible)", _enum(*Silence), required=True),
+)  # fmt: skip
+
+REVIEW = (
+    Key("reasons", "reason codes of edit, reject and escalate, each with its words", _map(_TEXT)),
+    Key("edit", "fields `from: proposal` that a person may change", _NAMES),
+    Key("choices", "labels a person chooses from", _list(_TEXT)),
+    Key("if_approved", "sentence: what happens then", _TEXT),
+    Key("if_rejected", "sentence: what happens then", _TEXT),
+    Key("undo", "how long the person who closed it may take it back; default `10s`", _SPAN),
+    Key("valid", "an approval not used by then lapses; default never", _SPAN),
+)
+
+SAMPLING = (
+    Key("spot_check", "share of passed decisions that people check, drawn at random", _SHARE),
+    Key("active_check", "share of passed decisions that look wrong and are checked", _SHARE),
+    Key("blind", "share of reviews whose first person does not see the proposal", _SHARE),
+)
+
+CASE = (
+    Key("name", "what the case shows", _TEXT, required=True),
+    Key("like", "name of an earlier case whose input this one starts from", _TEXT),
+    Key("facts", "facts", _OBJECT),
+    Key("proposal", "proposal", _OBJECT),
+    Key("confidence", "confidence, 0 to 1", {"type": "number", "minimum": 0, "maximum": 1}),
+    Key("given", "`lists:` and `aggregates:` to evaluate with", _OBJECT),
+    Key("fires", "ids of exactly the rules that fire", _NAMES),
+    Key("unknown", "ids of exactly the rules that cannot be known", _NAMES),
+    Key("trials", "ids of exactly the trial rules that would fire", _NAMES),
+    Key("lane", "`pass`, `hold` or `refuse`", _enum("pass", "hold", "refuse")),
+    Key("mode", "the mode", _enum(*MODES)),
+    Key("values", "named values as they come out; null is unknown", _map(_SCALAR)),
+)
+
+GIVEN = (
+    Key("lists", "list name: items", _map({"type": "array"})),
+    Key("aggregates", "aggregate name: value; null is unknown", _map(_SCALAR)),
+)
+
+SECTIONS: dict[str, tuple[Key, ...]] = {
+    "policy": POLICY,
+    "field": FIELD,
+    "stakes": STAKES,
+    "list": LIST,
+    "aggregate": AGGREGATE,
+    "rule": RULE,
+    "matrix": MATRIX,
+    "approve": APPROVE,
+    "tiers": TIERS,
+    "route": ROUTE,
+    "review": REVIEW,
+    "sampling": SAMPLING,
+    "case": CASE,
+    "given": GIVEN,
+}
+
+UNAVAILABLE: dict[tuple[str, str], str] = {
+    ("policy", "tables"): "send the looked-up value as a field",
+    ("policy", "checks"): "run the check first and send its answer as a field",
+    ("policy", "every"): "submit from a scheduler of your own",
+    ("policy", "remember"): "add approved values to the list by a change of the policy",
+    ("aggregate", "offset"): "send the earlier value as a field",
+    ("aggregate", "like"): "send the compared value as a field",
+    ("aggregate", "complete"): "use a trailing `window`",
+    ("aggregate", "tz"): "use a trailing `window`",
+    ("aggregate", "same"): "send the baseline as a field",
+    ("aggregate", "min"): "an aggregate without decisions is 0",
+    ("aggregate", "quantile"): "send the threshold as a field",
+    ("aggregate", "max"): "send the value as a field",
+    ("aggregate", "mean"): "divide a `sum` by a `count` under `values:`",
+    ("aggregate", "distinct"): "send the value as a field",
+    ("aggregate", "last"): "send the value as a field",
+    ("given", "tables"): "tables are not part of policies yet",
+}
+"""Parts of the language that are planned and refused: (section, key) → what to do meanwhile."""
+
+CALLS = (
+    ("has(name)", "whether a field, value, aggregate or `confidence` has a value"),
+    ("size(x)", "characters of a text (code points), or items of a list"),
+    ("abs(x)", "a number without its sign"),
+    ("contains(text, part)", "whether `part` is in `text`; also `text.contains(part)`"),
+    ("startsWith(text, part)", "whether `text` begins with `part`"),
+    ("endsWith(text, part)", "whether `text` ends with `part`"),
+    ("matches(text, \"pattern\")", "whether the RE2 pattern is found in `text`; ^ and $ anchor"),
+    ("timestamp(\"…\")", "a point in time, RFC 3339"),
+    ("duration(\"…\")", "a span, such as `90s`, `30m`, `1h30m`, `7d`"),
+)  # fmt: skip
+"""Every function of conditions, as written, with its meaning."""
+
+
+def _section(name: str, keys: tuple[Key, ...]) -> dict[str, Any]:
+    schema: dict[str, Any] = {
+        "type": "object",
+        "additionalProperties": {"type": "array"} if name == "tiers" else False,
+        "properties": {key.name: {"description": key.meaning, **key.shape} for key in keys},
+    }
+    required = [key.name for key in keys if key.required]
+    if required:
+        schema["required"] = required
+    return schema
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema (2020-12) of a policy file, for completion in editors.
+
+    It knows the shapes; names, types and conditions are `handrail check`'s to judge.
+    """
+    defs = {name: _section(name, keys) for name, keys in SECTIONS.items() if name != "policy"}
+    defs["field"] = {"anyOf": [_enum(*KINDS), defs["field"]]}
+    defs["list"] = {"anyOf": [{"type": "array", "items": _SCALAR}, defs["list"]]}
+    defs["approve"] = {"anyOf": [_TEXT, defs["approve"]]}
+    defs["case"]["properties"]["given"] = _ref("given")
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Handrail policy",
+        "description": "Which decisions may go on, which wait for a person, and for whom.",
+        **_section("policy", POLICY),
+        "$defs": defs,
+    }
+
+
+def markdown_keys() -> str:
+    """The tables of keys and functions, as docs/reference/policy.md holds them."""
+    blocks = []
+    for name, keys in SECTIONS.items():
+        rows = [f"### Keys: {name}", "", "| key | meaning |", "|---|---|"]
+        rows += [
+            f"| `{key.name}`{' (required)' if key.required else ''} | {key.meaning} |"
+            for key in keys
+        ]
+        blocks.append("\n".join(rows))
+    rows = ["### Functions", "", "| function | gives |", "|---|---|"]
+    rows += [f"| `{call}` | {meaning} |" for call, meaning in CALLS]
+    blocks.append("\n".join(rows))
+    rows = ["### Not available yet", "", "| part | until then |", "|---|---|"]
+    rows += [f"| `{key}` ({section}) | {fix} |" for (section, key), fix in UNAVAILABLE.items()]
+    blocks.append("\n".join(rows))
+    return "\n\n".join(blocks) + "\n"
+
+
+def schema_text() -> str:
+    """The JSON Schema as the published file holds it."""
+    return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(schema_text() if sys.argv[1:] == ["schema"] else markdown_keys())
