@@ -19,8 +19,13 @@ def _go() -> bool:
     return bool(shutil.which("go")) or any(Path("/usr/lib").glob("go-1.*/bin/go"))
 
 
+def _aics_tlog() -> bool:
+    place = Path(os.environ.get("HANDRAIL_STRANGERS", ROOT / ".strangers"))
+    return (place / "aics_tlog").is_dir() or importlib.util.find_spec("aics_tlog") is not None
+
+
 PARTS: dict[str, Callable[[], bool]] = {
-    "aics-tlog": lambda: importlib.util.find_spec("aics_tlog") is not None,
+    "aics-tlog": _aics_tlog,
     "chromium": lambda: bool(shutil.which("chromium") or shutil.which("chromium-browser")),
     "data": DATA.is_dir,
     "go": _go,
