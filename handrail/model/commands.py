@@ -6,15 +6,20 @@ says how each travels over HTTP; the server and the client read the same table.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+import re
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
+from handrail.model.errors import BadInput
 from handrail.model.feedback import Feedback, Label, Stop
 from handrail.model.outcome import Grant, Outcome, Receipt, Redeemed
 from handrail.model.people import Person
 from handrail.model.review import Card
 from handrail.model.ruling import Ruling
+from handrail.model.wire import escape_pointer
+
+C = TypeVar("C", bound="Command")
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -82,6 +87,16 @@ class WaitOutcome(Command, frozen=True, kw_only=True):
     """The released outcome, or None after `wait` seconds. Only reads."""
 
     decision_id: str
+    wait: float = 0.0
+
+
+class WaitOutcomes(Command, frozen=True, kw_only=True):
+    """Those of several decisions whose outcome is released, in the order they were decided.
+
+    Answers as soon as there is one, and empty after `wait` seconds. Only reads.
+    """
+
+    decision_ids: list[str]
     wait: float = 0.0
 
 
@@ -258,7 +273,7 @@ class RowAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
     ruling: Ruling | None = None
     error: dict[str, Any] | None = None
-    """`type`, `message` and details of the error."""
+    """Its problem document; see `handrail.model.problem`."""
 
 
 class Seated(msgspec.Struct, frozen=True, kw_only=True):
@@ -313,6 +328,7 @@ ROUTES: dict[type[Command], Route] = {
     ListDecisions: _route("GET", "/decisions", list[DecisionView]),
     GetDecision: _route("GET", "/decisions/{decision_id}", DecisionView),
     WaitOutcome: _route("GET", "/decisions/{decision_id}/outcome", Outcome[Any] | None),
+    WaitOutcomes: _route("POST", "/decisions/outcomes", list[Outcome[Any]]),
     Withdraw: _route("POST", "/decisions/{decision_id}/withdraw", Outcome[Any]),
     AddLabel: _route("POST", "/decisions/{decision_id}/labels", Label),
     Redeem: _route("POST", "/grants/{grant_id}/redeem", Redeemed),
@@ -336,3 +352,27 @@ ROUTES: dict[type[Command], Route] = {
     ListPeople: _route("GET", "/people", list[Person]),
     ListFeedback: _route("GET", "/feedback", list[Feedback]),
 }
+
+
+_AT = re.compile(r" - at `(?:key in )?\$(.*)`$", re.DOTALL)
+_STEP = re.compile(r"\.([^.\[]+)|\[(\d+|\.\.\.)\]")
+
+
+def read_command(kind: type[C], fields: Any, *, strict: bool = True) -> C:
+    """The command `kind` with these fields, types checked. Raises `BadInput` with a pointer.
+
+    `strict=False` reads numbers and booleans from text, as a query string carries them.
+    """
+    try:
+        return msgspec.convert(fields, kind, strict=strict)
+    except msgspec.ValidationError as error:
+        text = str(error)
+        found = _AT.search(text)
+        pointer = ""
+        if found:
+            for name, index in _STEP.findall(found[1]):
+                if index == "...":  # a value of a mapping; its key is not told
+                    break
+                pointer += "/" + (index or escape_pointer(name))
+            text = text[: found.start()]
+        raise BadInput(f"{text}; see the fields of {kind.__name__}", pointer) from error

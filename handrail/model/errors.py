@@ -27,9 +27,22 @@ class HandrailError(Exception):
     status = 400
     title = "Bad request"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The constructors take nouns, not the message: pickle what came of them.
+        return _restore, (type(self), self.args, dict(self.__dict__))
+
     def details(self) -> dict[str, Any]:
         """What a problem document or `--json` adds to the message."""
         return {}
+
+
+def _restore(
+    kind: type[HandrailError], args: tuple[Any, ...], state: dict[str, Any]
+) -> HandrailError:
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(state)
+    return error
 
 
 class BadInput(HandrailError):

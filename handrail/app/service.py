@@ -1,0 +1,135 @@
+"""What answers commands: the verbs by type, and waiting."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+from handrail.app.signals import Signals
+from handrail.flow import USE_CASES, Ports
+from handrail.model.commands import (
+    ROUTES,
+    Command,
+    Preview,
+    Submit,
+    SubmitBatch,
+    WaitOutcome,
+    WaitOutcomes,
+)
+from handrail.model.errors import BadInput, Refused, Unavailable
+from handrail.model.outcome import Outcome
+from handrail.model.people import Actor
+
+MAX_WAIT_SECONDS = 60.0
+MAX_WAITED = 10_000
+"""Decisions one `WaitOutcomes` may name."""
+
+
+class Service:
+    """Answers every command of `ROUTES`; what every transport and the server end at.
+
+    `refresh` is called before a command that the gate answers, so that changed policy files are
+    seen. While `only_reads` holds a sentence, commands that write are refused with it.
+    """
+
+    def __init__(
+        self, ports: Ports, signals: Signals, refresh: Callable[[], None] = lambda: None
+    ) -> None:
+        self.ports = ports
+        self.signals = signals
+        self.only_reads: str | None = None
+        self._refresh = refresh
+
+    def call(self, command: Command, actor: Actor) -> Any:
+        """The answer, once it is durable. Blocks for as long as a wait asks."""
+        if isinstance(command, WaitOutcome | WaitOutcomes):
+            return self._wait(command, actor)
+        kind = type(command)
+        if isinstance(command, Submit | SubmitBatch | Preview):
+            self._refresh()
+        if self.only_reads and ROUTES[kind].method != "GET" and kind is not Preview:
+            raise Refused(self.only_reads)
+        return USE_CASES[kind](command, actor, self.ports)
+
+    def _wait(self, command: WaitOutcome | WaitOutcomes, actor: Actor) -> Any:
+        woken = threading.Event()
+        with Waiting(self, command, actor, woken.set) as waiting:
+            until = time.monotonic() + command.wait
+            while True:
+                woken.clear()
+                answer = waiting.read()
+                if answer:
+                    return waiting.answer(answer)
+                if self.signals.closed:
+                    raise Unavailable("this client is closed; open the workspace again")
+                left = until - time.monotonic()
+                if left <= 0 or not woken.wait(left):
+                    return waiting.answer([])
+
+
+class Waiting:
+    """One pending wait: subscribed while it is entered.
+
+    `read` answers what is released by now; `wake` is called (on the writer's thread) when it is
+    worth reading again. It reads again only the decisions that were touched.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        command: WaitOutcome | WaitOutcomes,
+        actor: Actor,
+        wake: Callable[[], object],
+    ) -> None:
+        if not 0 <= command.wait <= MAX_WAIT_SECONDS:
+            raise BadInput(
+                f"is {command.wait:g}; expected 0 to {MAX_WAIT_SECONDS:g} seconds", "/wait"
+            )
+        self._single = isinstance(command, WaitOutcome)
+        names = command.decision_ids if isinstance(command, WaitOutcomes) else [command.decision_id]
+        if len(names) > MAX_WAITED:
+            raise BadInput(
+                f"names {len(names)} decisions; at most {MAX_WAITED} are taken", "/decision_ids"
+            )
+        self._service = service
+        self._actor = actor
+        self._wake = wake
+        self._topics = {f"outcome:{name}": name for name in names}
+        self._touched = dict.fromkeys(names)
+        self._stop: Callable[[], None] = lambda: None
+
+    def __enter__(self) -> Waiting:
+        self._stop = self._service.signals.subscribe(self._topics, self._touch)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stop()
+
+    def _touch(self, topic: str) -> None:
+        self._touched[self._topics[topic]] = None
+        self._wake()
+
+    def read(self) -> list[Outcome[Any]]:
+        """Outcomes that are released, the earliest decided first."""
+        found = []
+        while self._touched:
+            name, _ = self._touched.popitem()
+            read = USE_CASES[WaitOutcome]
+            outcome = read(WaitOutcome(decision_id=name), self._actor, self._service.ports)
+            if outcome is not None:
+                found.append(outcome)
+        return sorted(found, key=lambda outcome: (outcome.at, outcome.decision_id))
+
+    def answer(self, found: list[Outcome[Any]]) -> Any:
+        """What the command answers: one outcome or None, or the list of them."""
+        if self._single:
+            return found[0] if found else None
+        return found

@@ -1,0 +1,239 @@
+"""A workspace as its owner runs it: store, verbs, scheduler, and a socket for the others.
+
+policies/*.yaml, policies/lists/    drafts; a changed valid file becomes the active version
+store/handrail.db                   everything that happened
+keys/audit.key, keys/secret         made once; mode 0600
+anchors/anchor.log                  checkpoints outside the database
+run/owner.lock, run/owner.sock      who owns it now, and where the others find it
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol
+
+from handrail.app.keys import read_secret, read_signer
+from handrail.app.lock import Owner, OwnerLock, read_owner
+from handrail.app.policies import PolicyFolder
+from handrail.app.scheduler import Scheduler
+from handrail.app.service import Service
+from handrail.app.signals import Signals
+from handrail.channels import FileAnchor, LogChannel
+from handrail.flow import Ports, Shelf, create_log, rolled_back
+from handrail.model.errors import HandrailError, Unavailable
+from handrail.ports import Channel, Steps, no_steps
+from handrail.settings import Settings
+from handrail.store.clock import now_us
+
+MAX_SOCKET_PATH = 100
+"""Bytes of a Unix socket's path that every system takes."""
+
+_log = logging.getLogger("handrail.workspace")
+
+
+class Serving(Protocol):
+    """A running server of a workspace."""
+
+    url: str | None
+    """Address on loopback; None for a Unix socket."""
+    token_file: str | None
+
+    def stop(self) -> None: ...
+
+
+Serve = Callable[[Service, Path], Serving]
+"""Starts a server on that Unix socket (or on loopback, where there are none)."""
+
+
+class Paths:
+    """Where the parts of a workspace lie."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.policies = folder / "policies"
+        self.store = folder / "store" / "handrail.db"
+        self.signer = folder / "keys" / "audit.key"
+        self.secret = folder / "keys" / "secret"
+        self.anchor = folder / "anchors" / "anchor.log"
+        self.lock = folder / "run" / "owner.lock"
+
+    def make(self) -> None:
+        """Make the folders that are not there; those with secrets are their owner's only."""
+        try:
+            self.policies.mkdir(parents=True, exist_ok=True)
+            for private in (self.store, self.signer, self.anchor, self.lock):
+                private.parent.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise Unavailable(
+                f"{self.folder} cannot be a workspace: {error.strerror}; choose a folder you may "
+                "write to"
+            ) from error
+
+    def socket(self) -> Path:
+        """Where the owner listens. Its folder is private; a path too long gets a short twin."""
+        path = self.lock.with_name("owner.sock")
+        if len(os.fsencode(path)) <= MAX_SOCKET_PATH:
+            return path
+        name = hashlib.sha256(os.fsencode(self.folder)).hexdigest()[:16]
+        user = os.getuid() if hasattr(os, "getuid") else 0
+        short = Path(tempfile.gettempdir()) / f"handrail-{user}-{name}"
+        short.mkdir(mode=0o700, exist_ok=True)
+        found = short.stat()
+        if hasattr(os, "getuid") and (found.st_uid != user or found.st_mode & 0o077):
+            raise Unavailable(
+                f"{short} belongs to somebody else or is open to others; remove it, or put the "
+                f"workspace under a path of at most {MAX_SOCKET_PATH - 15} bytes"
+            )
+        return short / "owner.sock"
+
+
+class Workspace:
+    """An owned workspace. Use `Workspace.own`; `close` gives it to the next."""
+
+    def __init__(
+        self,
+        folder: Path,
+        lock: OwnerLock,
+        *,
+        serve: Serve | None,
+        settings: Settings,
+        clock: Callable[[], int] | None,
+        steps: Steps,
+        channels: Sequence[Channel] | None,
+    ) -> None:
+        from handrail.store.sqlite import SqliteStore
+
+        clock = clock or now_us
+        self.paths = Paths(folder)
+        self._lock = lock
+        self._serving: Serving | None = None
+        self._closed = False
+        lock.say(Owner(pid=os.getpid(), started=now_us()))
+        self.signer = read_signer(self.paths.signer)
+        self.anchor = FileAnchor(self.paths.anchor)
+        self.store = SqliteStore.open(
+            str(self.paths.store), clock=clock, settings=settings, steps=steps
+        )
+        try:
+            self.ports = Ports(
+                store=self.store,
+                shelf=Shelf(),
+                secret=read_secret(self.paths.secret),
+                settings=settings,
+                steps=steps,
+            )
+            self.signals = Signals()
+            self.policies = PolicyFolder(self.paths.policies, self.ports)
+            self.service = Service(self.ports, self.signals, self.policies.refresh)
+            self.scheduler = Scheduler(
+                self.ports,
+                channels=(LogChannel(),) if channels is None else channels,
+                signer=self.signer,
+                anchor=self.anchor,
+                now_us=clock,
+            )
+            self._check_log()
+            self.store.listen(self._heard)
+            self.scheduler.start()
+            if serve is not None:
+                socket = self.paths.socket()
+                self._serving = serve(self.service, socket)
+                lock.say(
+                    Owner(
+                        pid=os.getpid(),
+                        started=now_us(),
+                        socket=None if self._serving.url else str(socket),
+                        url=self._serving.url,
+                        token_file=self._serving.token_file,
+                    )
+                )
+        except BaseException:
+            self.close()
+            raise
+
+    @classmethod
+    def own(
+        cls,
+        folder: Path,
+        *,
+        serve: Serve | None = None,
+        settings: Settings | None = None,
+        clock: Callable[[], int] | None = None,
+        steps: Steps = no_steps,
+        channels: Sequence[Channel] | None = None,
+    ) -> Workspace | None:
+        """The workspace, or None where another owner lives."""
+        lock = OwnerLock.take(Paths(folder).lock)
+        if lock is None:
+            return None
+        try:
+            return cls(
+                folder,
+                lock,
+                serve=serve,
+                settings=settings or Settings(),
+                clock=clock,
+                steps=steps,
+                channels=channels,
+            )
+        except BaseException:
+            lock.release()
+            raise
+
+    def _check_log(self) -> None:
+        create_log(self.ports, self.signer)
+        behind = rolled_back(self.ports, self.anchor)
+        if behind is not None:
+            size = self.store.read(lambda tx: tx.audit.size())
+            self.service.only_reads = (
+                f"the log has {size} entries and {behind.size} were anchored: the database was "
+                "put back to an older state. Find out why; to go on from here: "
+                "handrail audit accept-restore --reason …"
+            )
+            _log.error("%s", self.service.only_reads)
+
+    def _heard(self, topics: frozenset[str], due: int | None) -> None:
+        self.scheduler.heard(topics, due)
+        self.signals.notify(topics)
+
+    def close(self) -> None:
+        """Finish what was accepted, anchor the log, and let the next owner in."""
+        if self._closed:
+            return
+        self._closed = True
+        if hasattr(self, "signals"):
+            self.signals.close()
+        if self._serving is not None:
+            self._serving.stop()
+        try:
+            if hasattr(self, "scheduler"):
+                self.scheduler.stop()
+                if self.service.only_reads is None:
+                    self.scheduler.checkpoint()
+        except HandrailError as error:
+            _log.warning("the log could not be anchored at the end: %s", error)
+        finally:
+            self.store.close()
+            self._lock.release()
+
+    def __enter__(self) -> Workspace:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def owner_of(folder: Path) -> Owner | None:
+    """Who says to own the workspace; may be stale."""
+    return read_owner(Paths(folder).lock)

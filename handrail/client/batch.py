@@ -1,0 +1,299 @@
+"""Many decisions at once: rows of frames, tables and iterables in, rulings out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any, Literal, overload
+
+import msgspec
+
+from handrail.client.convert import wire, wire_object
+from handrail.client.transport import Transport
+from handrail.model.commands import RowAnswer, Submit, SubmitBatch
+from handrail.model.errors import BadInput, HandrailError
+from handrail.model.people import Actor
+from handrail.model.problem import error_of
+from handrail.model.ruling import Ruling
+
+CHUNK = 256
+"""Rows a batch command carries."""
+
+OnBad = Literal["raise", "hold", "skip"]
+
+
+class BadRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A row that did not become a decision, and why."""
+
+    row: int
+    """Position in what was given, from 0."""
+    key: str | None
+    error: HandrailError
+
+
+class Rulings(Sequence[Ruling]):
+    """The rulings of `submit_many`, in the order of the rows. `bad` has the rows left out."""
+
+    def __init__(self, rulings: Sequence[Ruling], rows: Sequence[int], keys: Sequence[str]) -> None:
+        self._rulings = tuple(rulings)
+        self.rows = tuple(rows)
+        """Position of each ruling's row in what was given, from 0."""
+        self.keys = tuple(keys)
+        """Key of each ruling's row."""
+        self.bad: tuple[BadRow, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self._rulings)
+
+    @overload
+    def __getitem__(self, index: int) -> Ruling: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Ruling]: ...
+    def __getitem__(self, index: int | slice) -> Ruling | Sequence[Ruling]:
+        return self._rulings[index]
+
+    def __repr__(self) -> str:
+        lanes = {"pass": 0, "hold": 0, "refuse": 0}
+        for ruling in self._rulings:
+            lanes[ruling.lane] += 1
+        counts = ", ".join(f"{lane} {count}" for lane, count in lanes.items())
+        return f"<Rulings: {counts}, bad {len(self.bad)}>"
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """One flat dict a ruling; `rules` are the ids of the rules that fired."""
+        return [
+            {
+                "row": row,
+                "key": key,
+                "decision_id": ruling.decision_id,
+                "lane": str(ruling.lane),
+                "mode": str(ruling.mode),
+                "severity": None if ruling.severity is None else str(ruling.severity),
+                "rules": [fired.rule for fired in ruling.fired],
+                "unknown": [unknown.rule for unknown in ruling.unknown],
+                "why": ruling.why,
+                "policy": ruling.policy,
+                "review_id": ruling.review_id,
+                "due": ruling.due,
+            }
+            for row, key, ruling in zip(self.rows, self.keys, self._rulings, strict=True)
+        ]
+
+    def to_pandas(self) -> Any:
+        """A pandas DataFrame of `to_dicts`; needs pandas installed."""
+        import pandas
+
+        return pandas.DataFrame(self.to_dicts(), columns=list(_COLUMNS))
+
+    def to_polars(self) -> Any:
+        """A Polars DataFrame of `to_dicts`; needs Polars installed."""
+        import polars
+
+        types: dict[str, Any] = {
+            "text": polars.String,
+            "number": polars.Int64,
+            "list": polars.List(polars.String),
+        }
+        return polars.DataFrame(
+            self.to_dicts(), schema={name: types[kind] for name, kind in _COLUMNS.items()}
+        )
+
+
+_COLUMNS = {
+    "row": "number",
+    "key": "text",
+    "decision_id": "text",
+    "lane": "text",
+    "mode": "text",
+    "severity": "text",
+    "rules": "list",
+    "unknown": "list",
+    "why": "text",
+    "policy": "text",
+    "review_id": "text",
+    "due": "number",
+}
+
+
+class Columns(msgspec.Struct, frozen=True, kw_only=True):
+    """Which columns of a row are what. Every column that is not proposal or confidence is a fact;
+    the key and subject columns are facts too."""
+
+    workflow: str
+    key: str
+    proposal: dict[str, str]
+    """Field of the proposal to column."""
+    confidence: str | None
+    subject: str | None
+    model: str | None
+    hold: bool
+
+    def submit(self, row: Any, pointer: str) -> Submit:
+        """The command of one row. Raises `BadInput` with a pointer into the rows."""
+        facts = wire_object(row, pointer)
+        if self.key not in facts:
+            raise BadInput(
+                f"has no {self.key!r}, which names the row; it has {', '.join(facts) or 'nothing'}",
+                pointer,
+            )
+        key = _text(facts.get(self.key), f"{pointer}/{self.key}")
+        subject = facts.get(self.subject) if self.subject else None
+        proposal = {
+            field: facts[column] for field, column in self.proposal.items() if column in facts
+        }
+        confidence = facts.get(self.confidence) if self.confidence else None
+        if confidence is not None and (
+            isinstance(confidence, bool) or not isinstance(confidence, int | float)
+        ):
+            raise BadInput(
+                f"confidence is {confidence!r}; expected a number from 0 to 1",
+                f"{pointer}/{self.confidence}",
+            )
+        for column in {self.confidence, *self.proposal.values()} - {None}:
+            facts.pop(str(column), None)
+        return Submit(
+            workflow=self.workflow,
+            facts=facts,
+            proposal=proposal or None,
+            key=key,
+            subject=None if subject is None else _text(subject, f"{pointer}/{self.subject}"),
+            confidence=confidence,
+            model=self.model,
+            on_bad="hold" if self.hold else "raise",
+        )
+
+    def check(self, there: Sequence[str]) -> None:
+        """Raise `BadInput` where a named column is not among those of a table."""
+        named = (self.key, self.subject, self.confidence, *self.proposal.values())
+        wrong = [name for name in named if name is not None and name not in there]
+        if wrong:
+            raise BadInput(
+                f"the table has no column {wrong[0]!r}; its columns are {', '.join(there)}", "/rows"
+            )
+
+
+def _text(value: Any, pointer: str) -> str:
+    if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
+        raise BadInput(f"is {value!r}; expected text or a whole number that names the row", pointer)
+    return str(value)
+
+
+def proposal_columns(given: str | Sequence[str] | Mapping[str, str] | None) -> dict[str, str]:
+    """Field of the proposal to column, from a name, names, or a mapping."""
+    if given is None:
+        return {}
+    if isinstance(given, str):
+        return {given: given}
+    if isinstance(given, Mapping):
+        return dict(given)
+    return {name: name for name in given}
+
+
+def rows_of(rows: Any) -> tuple[Iterator[Any], int | None, Sequence[str] | None]:
+    """Rows one by one; how many there are and the names of the columns where these are known.
+
+    In frames and tables a missing value (None, null, NA, NaT, and NaN in pandas, which has no other
+    word for it) is left out of its row. NaN in Polars, Arrow and plain rows stays NaN and is
+    refused: there a missing value has its own word.
+    """
+    home = type(rows).__module__.partition(".")[0]
+    name = type(rows).__name__
+    if home == "pandas" and name == "DataFrame":
+        return _pandas(rows), len(rows), [str(column) for column in rows.columns]
+    if home == "polars" and name == "LazyFrame":
+        rows, name = rows.collect(), "DataFrame"
+    if home == "polars" and name == "DataFrame":
+        return (_present(row) for row in rows.iter_rows(named=True)), rows.height, rows.columns
+    if home == "pyarrow" and name in ("Table", "RecordBatch"):
+        return _arrow(rows), rows.num_rows, rows.schema.names
+    if isinstance(rows, Mapping | str | bytes) or not isinstance(rows, Iterable):
+        raise BadInput(
+            f"rows is a {name}; expected a pandas, Polars or Arrow table, or an iterable of "
+            "mappings",
+            "/rows",
+        )
+    return iter(rows), len(rows) if isinstance(rows, Sequence) else None, None
+
+
+def _pandas(frame: Any) -> Iterator[dict[Any, Any]]:
+    columns = list(frame.columns)
+    for values in frame.itertuples(index=False, name=None):
+        yield {
+            column: value
+            for column, value in zip(columns, values, strict=True)
+            if not (value is None or (isinstance(value, float) and math.isnan(value)))
+            and type(value).__name__ not in ("NAType", "NaTType")
+        }
+
+
+def _present(row: dict[str, Any]) -> dict[str, Any]:
+    return {column: value for column, value in row.items() if value is not None}
+
+
+def _arrow(table: Any) -> Iterator[dict[str, Any]]:
+    batches = table.to_batches(max_chunksize=CHUNK) if hasattr(table, "to_batches") else [table]
+    for batch in batches:
+        yield from map(_present, batch.to_pylist())
+
+
+def submit_many(
+    transport: Transport,
+    actor: Actor,
+    columns: Columns,
+    rows: Any,
+    *,
+    on_bad: OnBad,
+    progress: Callable[[int, int | None], object] | None,
+) -> Rulings:
+    """Send rows in chunks; see `Client.submit_many`."""
+    found, total, there = rows_of(rows)
+    if there is not None:
+        columns.check(there)
+    numbered = enumerate(found)
+    rulings: list[Ruling] = []
+    places: list[int] = []
+    keys: list[str] = []
+    bad: list[BadRow] = []
+    done = 0
+    while chunk := list(islice(numbered, CHUNK)):
+        sent: list[tuple[int, Submit]] = []
+        for index, row in chunk:
+            try:
+                sent.append((index, columns.submit(row, f"/rows/{index}")))
+            except BadInput as error:
+                if on_bad != "skip":
+                    raise
+                bad.append(BadRow(row=index, key=_key_of(row, columns.key), error=error))
+        answers: list[RowAnswer] = (
+            transport.call(SubmitBatch(rows=[command for _, command in sent]), actor)
+            if sent
+            else []
+        )
+        for (index, command), answer in zip(sent, answers, strict=True):
+            if answer.ruling is not None:
+                rulings.append(answer.ruling)
+                places.append(index)
+                keys.append(command.key or "")
+                continue
+            wrong = error_of(answer.error or {})
+            if isinstance(wrong, BadInput):
+                wrong = BadInput(wrong.message, f"/rows/{index}{wrong.pointer}")
+            if on_bad != "skip":
+                raise wrong
+            bad.append(BadRow(row=index, key=command.key, error=wrong))
+        done += len(chunk)
+        if progress is not None:
+            progress(done, total)
+    answered = Rulings(rulings, places, keys)
+    answered.bad = tuple(sorted(bad, key=lambda row: row.row))
+    return answered
+
+
+def _key_of(row: Any, column: str) -> str | None:
+    value = row.get(column) if isinstance(row, Mapping) else getattr(row, column, None)
+    try:
+        value = wire(value)
+    except BadInput:
+        return None
+    return str(value) if isinstance(value, str | int) else None

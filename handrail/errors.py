@@ -1,0 +1,31 @@
+"""Every error Handrail raises on purpose; see `handrail.model.errors` for the tree."""
+
+from handrail.model.errors import (
+    AlreadyRun,
+    BadInput,
+    Conflict,
+    HandrailError,
+    Held,
+    Mistake,
+    NotAllowed,
+    NotFound,
+    PolicyErrors,
+    Refused,
+    Unavailable,
+    WaitTimeout,
+)
+
+__all__ = [
+    "AlreadyRun",
+    "BadInput",
+    "Conflict",
+    "HandrailError",
+    "Held",
+    "Mistake",
+    "NotAllowed",
+    "NotFound",
+    "PolicyErrors",
+    "Refused",
+    "Unavailable",
+    "WaitTimeout",
+]

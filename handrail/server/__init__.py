@@ -1,0 +1,1 @@
+"""The HTTP API: thin, asynchronous at the edge, everything else in `flow`."""

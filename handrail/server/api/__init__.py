@@ -1,0 +1,15 @@
+"""One resource a file; `ROUTES` says where each command lives."""
+
+from litestar.handlers import HTTPRouteHandler
+
+from handrail.server.api import decisions, feedback, grants, people, reviews, stops
+
+HANDLERS: list[HTTPRouteHandler] = [
+    *decisions.handlers,
+    *grants.handlers,
+    *reviews.handlers,
+    *stops.handlers,
+    *people.handlers,
+    *feedback.handlers,
+]
+"""Every handler under `/api/v1`."""

@@ -1,0 +1,26 @@
+"""Decisions: submitted, previewed, listed, waited for, withdrawn, labelled."""
+
+from handrail.model.commands import (
+    AddLabel,
+    GetDecision,
+    ListDecisions,
+    Preview,
+    Submit,
+    SubmitBatch,
+    WaitOutcome,
+    WaitOutcomes,
+    Withdraw,
+)
+from handrail.server.endpoint import endpoints
+
+handlers = endpoints(
+    AddLabel,
+    GetDecision,
+    ListDecisions,
+    Preview,
+    Submit,
+    SubmitBatch,
+    WaitOutcome,
+    WaitOutcomes,
+    Withdraw,
+)

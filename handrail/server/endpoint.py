@@ -1,0 +1,169 @@
+"""One handler a command: strict bytes in, the command to the service, its answer out."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable
+from concurrent.futures import Executor
+from typing import Any, TypeVar
+from urllib.parse import parse_qsl
+
+import msgspec
+from litestar import Request, Response
+from litestar.handlers import HTTPRouteHandler
+
+from handrail.app import Service
+from handrail.app.service import Waiting
+from handrail.model.commands import (
+    ROUTES,
+    Command,
+    Submit,
+    SubmitBatch,
+    WaitOutcome,
+    WaitOutcomes,
+    read_command,
+)
+from handrail.model.errors import BadInput
+from handrail.model.people import Actor
+from handrail.model.wire import MAX_BODY_BYTES, read_json
+from handrail.server.identity import Identify
+
+T = TypeVar("T")
+
+_PATH_FIELD = re.compile(r"\{(\w+)\}")
+_encode = msgspec.json.Encoder().encode
+
+
+class Desk(msgspec.Struct, frozen=True, kw_only=True):
+    """What the handlers share: who answers, where blocking work runs, who asks."""
+
+    service: Service
+    executor: Executor
+    identify: Identify
+
+    async def work(self, call: Callable[..., T], *args: Any) -> T:
+        """Run blocking work on the server's own threads."""
+        return await asyncio.get_running_loop().run_in_executor(self.executor, call, *args)
+
+
+def endpoints(*kinds: type[Command]) -> list[HTTPRouteHandler]:
+    """The handlers of these commands, as `ROUTES` places them."""
+    return [_endpoint(kind) for kind in kinds]
+
+
+def _endpoint(kind: type[Command]) -> HTTPRouteHandler:
+    route = ROUTES[kind]
+    in_path = tuple(_PATH_FIELD.findall(route.path))
+
+    async def handle(request: Request[Any, Any, Any]) -> Response[bytes]:
+        desk: Desk = request.app.state.desk
+        actor = desk.identify(request)
+        if route.method == "GET":
+            fields, strict = _query(request), False
+        else:
+            fields, strict = await _body(request), True
+        for name in in_path:
+            given = request.path_params[name]
+            if fields.setdefault(name, given) != given:
+                raise BadInput(f"the body says {fields[name]!r}, the path {given!r}", f"/{name}")
+        if kind is Submit:
+            _take_key(request, fields)
+        large = kind is SubmitBatch
+        command = (
+            await desk.work(_read, kind, fields)
+            if large
+            else read_command(kind, fields, strict=strict)
+        )
+        answer = await _answer(desk, command, actor)
+        _note_decision(request, answer)
+        content = await desk.work(_encode, answer) if large else _encode(answer)
+        return Response(content, media_type="application/json", status_code=200)
+
+    handle.__name__ = kind.__name__
+    path = _PATH_FIELD.sub(r"{\1:str}", route.path)
+    return HTTPRouteHandler(path, http_method=[route.method], name=kind.__name__)(handle)  # type: ignore[list-item]
+
+
+def _read(kind: type[Command], fields: dict[str, Any]) -> Command:
+    return read_command(kind, fields)
+
+
+async def _answer(desk: Desk, command: Command, actor: Actor) -> Any:
+    if not isinstance(command, WaitOutcome | WaitOutcomes):
+        return await desk.work(desk.service.call, command, actor)
+    loop = asyncio.get_running_loop()
+    woken = asyncio.Event()
+    until = loop.time() + command.wait
+    # No thread is held while it waits: the writer's thread wakes this loop.
+    with Waiting(
+        desk.service, command, actor, lambda: loop.call_soon_threadsafe(woken.set)
+    ) as waiting:
+        while True:
+            woken.clear()
+            found = await desk.work(waiting.read)
+            left = until - loop.time()
+            if found or left <= 0 or desk.service.signals.closed:
+                return waiting.answer(found)
+            try:
+                await asyncio.wait_for(woken.wait(), left)
+            except TimeoutError:
+                return waiting.answer([])
+
+
+async def _body(request: Request[Any, Any, Any]) -> dict[str, Any]:
+    """The JSON object of the body. What is too large is refused before it is read whole."""
+    kind = request.headers.get("content-type", "application/json").partition(";")[0].strip()
+    if kind.lower() != "application/json":
+        raise BadInput(f"the body is {kind!r}; expected application/json", status=415)
+    said = request.headers.get("content-length", "0")
+    if said.isdecimal() and int(said) > MAX_BODY_BYTES:
+        raise _too_large(int(said))
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY_BYTES:
+            raise _too_large(len(body))
+    value = read_json(bytes(body)) if body else {}
+    if not isinstance(value, dict):
+        raise BadInput("the body is no object; expected {…} with the fields of the request")
+    return value
+
+
+def _too_large(size: int) -> BadInput:
+    return BadInput(
+        f"the body has at least {size} bytes; at most {MAX_BODY_BYTES} are taken: send large "
+        "content as a link, and many decisions in several batches",
+        status=413,
+    )
+
+
+def _query(request: Request[Any, Any, Any]) -> dict[str, Any]:
+    text = request.scope["query_string"].decode("latin-1")
+    try:
+        pairs = parse_qsl(text, keep_blank_values=True, strict_parsing=bool(text), errors="strict")
+    except ValueError as error:
+        raise BadInput(f"the query cannot be read: {error}; write ?name=value&…") from error
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise BadInput("the query names a field twice; keep one of them")
+    return dict(fields)
+
+
+def _take_key(request: Request[Any, Any, Any], fields: dict[str, Any]) -> None:
+    key = request.headers.get("idempotency-key")
+    if key is None:
+        return
+    if fields.get("key") is None:
+        fields["key"] = key
+    elif fields["key"] != key:
+        raise BadInput(
+            f"is {fields['key']!r}, and the header Idempotency-Key {key!r}; send one of them",
+            "/key",
+        )
+
+
+def _note_decision(request: Request[Any, Any, Any], answer: Any) -> None:
+    decision = getattr(answer, "decision_id", None) or request.path_params.get("decision_id")
+    if decision:
+        request.scope["state"]["decision"] = decision
