@@ -324,10 +324,10 @@ def _name_changed_entry(
     differences: int,
     leaf_bytes: int | None,
     problems: list[Problem],
-) -> bool:
-    """Say which entry was changed where entries and `leaves` differ; True where one was named."""
+) -> int | None:
+    """Say which entry was changed where entries and `leaves` differ; its index, or None."""
     if first is None or leaf_bytes is None:
-        return False
+        return None
     head = current.checkpoint if current is not None else None
     if head is not None and scan.roots.get(head.size) == head.root and scan.size == head.size:
         problems.append(
@@ -338,7 +338,7 @@ def _name_changed_entry(
                 f"checkpoint vouches for (byte {first * HASH_SIZE} and on)",
             )
         )
-        return False
+        return None
     vouched = False
     if head is not None and leaf_bytes == head.size * HASH_SIZE:
         vouched = _leaves_root(reader) == head.root
@@ -355,7 +355,7 @@ def _name_changed_entry(
     problems.append(
         Problem(place=ENTRIES, index=first, line=first + 1, message=said + which + more)
     )
-    return True
+    return first
 
 
 def _leaves_root(reader: Reader) -> bytes:

@@ -416,13 +416,13 @@ def verify(
     if stored is not None and len(stored) > 32 * tree.size and not differ:
         differ.append(tree.size)
 
-    located = False
+    located: int | None = None
     if stored is not None and differ:
         right = current is not None and current.size == tree.size
         if right and current is not None and roots[current.size] == current.root:
             problems.add("leaves", "not the hash of the entry the checkpoint covers", differ[0])
         else:
-            located = True
+            located = differ[0]
             problems.add("entries.jsonl", name_change(stored, current), differ[0])
     if current is not None and tree.size > current.size:
         problems.add(
@@ -454,9 +454,10 @@ def name_change(stored: bytes, current: Head | None) -> str:
 
 
 def check_heads(
-    heads: list[Head], size: int, roots: dict[int, bytes], blamed: bool, problems: Problems
+    heads: list[Head], size: int, roots: dict[int, bytes], located: int | None, problems: Problems
 ) -> None:
     agreed = kept = 0
+    blamed = located is not None
     for head in sorted(heads, key=lambda head: (head.size, head.anchor)):
         what = "the anchor" if head.anchor else "the checkpoint"
         if head.size > size:
@@ -469,6 +470,8 @@ def check_heads(
         elif head.anchor or not blamed:
             blamed = blamed or not head.anchor
             first = kept if head.anchor else agreed
+            if located is not None and located < head.size:
+                first = head.size
             problems.add(
                 head.place if head.anchor else "entries.jsonl",
                 f"rewritten: the root of the first {head.size} entries is not the anchor's"

@@ -186,15 +186,16 @@ def _all_canonical(batch: Sequence[bytes]) -> bool:
 
 
 def check_heads(
-    scan: Scan, heads: Sequence[Head], problems: list[Problem], *, located: bool = False
+    scan: Scan, heads: Sequence[Head], problems: list[Problem], *, located: int | None = None
 ) -> None:
     """Hold the rebuilt roots to all heads.
 
-    Too small for a head, or another root at its size, is a failure. Unless the change is `located`
-    already, the range between the last head that agrees and the first that does not is named.
+    Too small for a head, or another root at its size, is a failure. The range between the last head
+    that agrees and the first that does not is named, unless the change in it is `located` already:
+    the first entry that was named.
     """
     agreed = kept = 0
-    blamed = located
+    blamed = located is not None
     for head in sorted(heads, key=lambda head: (head.checkpoint.size, head.anchor)):
         size = head.checkpoint.size
         what = "the anchor" if head.anchor else "the checkpoint"
@@ -212,12 +213,13 @@ def check_heads(
             agreed = size
             kept = size if head.anchor else kept
         elif head.anchor:
+            explained = located is not None and located < size
             # Checkpoints that came with the log may be re-signed: only anchors narrow this down.
             problems.append(
                 Problem(
                     place=head.place,
-                    index=kept if size > kept else None,
-                    last=size - 1 if size > kept else None,
+                    index=kept if size > kept and not explained else None,
+                    last=size - 1 if size > kept and not explained else None,
                     message=f"the first {size} entries do not have the root that the anchor "
                     "kept; expected them unchanged: the log was rewritten after it was anchored",
                 )
@@ -287,7 +289,8 @@ def verify_log(
     if gapless:
         before = len(problems)
         _check_nodes(leaves, nodes, scan, heads, problems)
-        check_heads(scan, heads, problems, located=len(problems) > before)
+        named = [p.index for p in problems[before:] if p.index is not None]
+        check_heads(scan, heads, problems, located=min(named, default=None))
     else:
         check_heads(scan, [h for h in heads if h.checkpoint.size <= scan.size], problems)
     return Report(

@@ -215,6 +215,24 @@ def test_a_rewritten_and_re_signed_log_is_caught_by_the_anchor_alone(log: Log) -
     assert check(rewritten(log, 9).export(), log.checkpoints[8]).ok
 
 
+def test_an_anchor_does_not_blur_which_entry_was_changed(log: Log) -> None:
+    files = log.export()
+    changed = files | {"entries.jsonl": files["entries.jsonl"].replace(b"n6", b"m6")}
+    report = check(changed, log.checkpoints[8])
+    assert report.first_bad == 6
+    assert [(p.place, p.index) for p in report.problems] == [
+        ("entries.jsonl", 6),
+        ("anchor 0", None),
+    ]
+    forged = rewritten(log, 1).export()
+    forged["entries.jsonl"] = forged["entries.jsonl"].replace(b"n9", b"m9")
+    report = check(forged, log.checkpoints[8])
+    assert [(p.place, p.index, p.last) for p in report.problems] == [
+        ("entries.jsonl", 9, None),
+        ("anchor 0", 0, 7),
+    ]
+
+
 def test_a_log_smaller_than_the_anchor_fails(log: Log) -> None:
     short = Log().grow(8)
     short.sign()
