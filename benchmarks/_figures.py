@@ -47,9 +47,7 @@ class Figure:
         return cls(name=name, value=value, unit=unit, how=how)
 
     @classmethod
-    def at_most(
-        cls, name: str, value: float, unit: str, *, goal: float, how: str = ""
-    ) -> Figure:
+    def at_most(cls, name: str, value: float, unit: str, *, goal: float, how: str = "") -> Figure:
         """A figure that meets its goal when `value <= goal` (times, costs)."""
         return cls(
             name=name,
@@ -61,9 +59,7 @@ class Figure:
         )
 
     @classmethod
-    def at_least(
-        cls, name: str, value: float, unit: str, *, goal: float, how: str = ""
-    ) -> Figure:
+    def at_least(cls, name: str, value: float, unit: str, *, goal: float, how: str = "") -> Figure:
         """A figure that meets its goal when `value >= goal` (rates, shares)."""
         return cls(
             name=name,
@@ -78,9 +74,7 @@ class Figure:
 def arguments(description: str) -> argparse.ArgumentParser:
     """The parser every benchmark starts from; it carries `--json`."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument(
-        "--json", action="store_true", help="print one JSON list instead of text"
-    )
+    parser.add_argument("--json", action="store_true", help="print one JSON list instead of text")
     return parser
 
 
