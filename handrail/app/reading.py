@@ -6,10 +6,11 @@ changes nothing, so what it finds does not depend on the owner it may be checkin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import TypeVar
 
 from handrail.app.keys import NoteSigner, read_signer
 from handrail.app.workspace import Paths
@@ -17,8 +18,7 @@ from handrail.audit.events import Difference
 from handrail.channels import FileAnchor
 from handrail.flow import Ports, Shelf, against_state
 from handrail.model.errors import NotFound, Unavailable
-from handrail.ports import Checkpoint, Transaction, no_steps
-from handrail.settings import Settings
+from handrail.ports import Checkpoint, Transaction
 from handrail.store.clock import now_us
 
 T = TypeVar("T")
@@ -38,7 +38,6 @@ class Reading:
             )
         path = str(self.paths.store)
         self._readers = Readers(lambda: connect(path, vfs=None, writing=False), 1)
-        self._connect = lambda: connect(path, vfs=None, writing=False)
 
     def read(self, query: Callable[[Transaction], T]) -> T:
         """Run a query on one consistent snapshot. Writing in it raises."""
@@ -58,18 +57,13 @@ class Reading:
 
     def differences(self) -> list[Difference]:
         """Where the tables do not say what the log says."""
-        ports = Ports(
-            store=_OnlyReads(self),
-            shelf=Shelf(),
-            secret=b"",
-            settings=Settings(),
-            steps=no_steps,
-        )
-        return against_state(ports)
+        return against_state(Ports(store=_OnlyReads(self), shelf=Shelf(), secret=b""))
 
     def integrity(self) -> list[str]:
         """What SQLite's own check of the file finds; empty where nothing is wrong."""
-        connection = self._connect()
+        from handrail.store.sqlite.connection import connect
+
+        connection = connect(str(self.paths.store), vfs=None, writing=False)
         try:
             found = [str(row[0]) for row in connection.execute("PRAGMA quick_check")]
         finally:
@@ -85,13 +79,30 @@ class _OnlyReads:
     """The store as use cases that only read want it."""
 
     def __init__(self, reading: Reading) -> None:
-        self.read = reading.read
-        self.close = reading.close
+        self._reading = reading
 
-    def _refuse(self, *arguments: Any) -> NoReturn:
-        raise Unavailable("this is a reader of the store; it cannot write")
+    def read(self, query: Callable[[Transaction], T]) -> T:
+        return self._reading.read(query)
 
-    write = begin = write_many = listen = _refuse
+    def close(self) -> None:
+        self._reading.close()
+
+    def write(self, use_case: Callable[[Transaction], T]) -> T:
+        raise self._refusal()
+
+    def begin(self, use_case: Callable[[Transaction], T]) -> Future[T]:
+        raise self._refusal()
+
+    def write_many(
+        self, use_cases: Iterable[Callable[[Transaction], T]]
+    ) -> list[T | BaseException]:
+        raise self._refusal()
+
+    def listen(self, listener: Callable[[frozenset[str], int | None], None]) -> Callable[[], None]:
+        raise self._refusal()
+
+    def _refusal(self) -> Unavailable:
+        return Unavailable("this only reads the store; it cannot write")
 
 
 @contextmanager

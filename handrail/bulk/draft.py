@@ -419,7 +419,7 @@ def _cases_of_rows(
             name = f"row {row.number} is held"
         else:
             continue
-        fires = [fired.rule for fired in ruling.fired if not fired.unknown]
+        fires = [fired.rule for fired in ruling.fired]
         found.lines += _case(name, values, [field for _, field in fields], fires, ruling.lane)
     return found
 

@@ -75,9 +75,9 @@ class Shell:
     @contextmanager
     def open(self) -> Iterator[Client]:
         """The workspace as a client for programs: it submits, waits and looks."""
-        from handrail.app import open as open_workspace
+        import handrail
 
-        client = open_workspace(self.workspace, desk=False)
+        client = handrail.open(self.workspace, name="handrail-cli", desk=False)
         try:
             yield client
         finally:

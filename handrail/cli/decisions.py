@@ -1,0 +1,147 @@
+"""`handrail decisions`: what was submitted and what became of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from handrail.cli.screen import table, time_of, value_text, visible
+from handrail.cli.shell import Shell, shell_of
+from handrail.model.commands import DecisionView, GetDecision, ListDecisions
+from handrail.model.errors import NotFound
+
+if TYPE_CHECKING:
+    from handrail.app.reading import Reading
+
+app = typer.Typer(
+    invoke_without_command=True, help="Decisions and what became of them. Alone it lists them."
+)
+
+
+@app.callback()
+def decisions(ctx: typer.Context) -> None:
+    """Decisions and what became of them. Alone it lists them."""
+    if ctx.invoked_subcommand is None:
+        list_(ctx)
+
+
+@app.command("list")
+def list_(
+    ctx: typer.Context,
+    workflow: Annotated[str | None, typer.Option(help="Only of this workflow.")] = None,
+    lane: Annotated[str | None, typer.Option(help="Only pass, hold or refuse.")] = None,
+    state: Annotated[str | None, typer.Option(help="Only open, done or in_doubt.")] = None,
+    subject: Annotated[str | None, typer.Option(help="Only about this object.")] = None,
+    key: Annotated[str | None, typer.Option(help="Only with this idempotency key.")] = None,
+    before: Annotated[
+        str | None, typer.Option(metavar="ID", help="Go on before this decision.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Most of them.")] = 50,
+) -> None:
+    """Decisions, newest first. With --json one document a line."""
+    shell = shell_of(ctx)
+    with shell.open() as client:
+        found: list[DecisionView] = client.call(
+            ListDecisions(
+                workflow=workflow,
+                lane=lane,
+                state=state,
+                subject=subject,
+                key=key,
+                before=before,
+                limit=limit,
+            )
+        )
+    if shell.json:
+        for view in found:
+            shell.document(view.to_dict())
+        return
+    if not found:
+        shell.say("no decision")
+        return
+    shell.console().print(
+        table(
+            ("decision", "workflow", "subject", "lane", "outcome", "run", "submitted", "why"),
+            [
+                (
+                    view.ruling.decision_id,
+                    str(view.decision.get("workflow")),
+                    str(view.decision.get("subject") or "-"),
+                    str(view.ruling.lane),
+                    str(view.outcome.verdict) if view.outcome else "open",
+                    str(view.grant.state) if view.grant else "-",
+                    time_of(view.decision.get("submitted_at")),
+                    view.ruling.why,
+                )
+                for view in found
+            ],
+        )
+    )
+
+
+@app.command()
+def show(
+    ctx: typer.Context,
+    decision: Annotated[str, typer.Argument(metavar="ID", help="Id of the decision (d_…).")],
+    proof: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Write the proof that the log holds its submission (tlog-proof)."
+        ),
+    ] = None,
+) -> None:
+    """One decision with everything that became of it."""
+    shell = shell_of(ctx)
+    with shell.open() as client:
+        view: DecisionView = client.call(GetDecision(decision_id=decision))
+        if proof is not None:
+            from handrail.app.reading import read_store
+            from handrail.cli.audit import write_proof
+
+            with read_store(shell.workspace) as reading:
+                write_proof(reading, entry_of(reading, decision), proof)
+    if shell.json:
+        shell.document(view.to_dict())
+        return
+    _print(shell, view)
+    if proof is not None:
+        shell.say(f"proof: {proof}, entry bytes: {proof}.leaf")
+
+
+def entry_of(reading: Reading, decision: str) -> int:
+    """Index of the log's entry about a submission. Raises `NotFound`."""
+    wanted = f'"decision":"{decision}"'.encode()
+
+    def query(tx: Any) -> int:
+        for index, line in enumerate(tx.audit.entries()):
+            if wanted in line and b'"type":"decision.submitted"' in line:
+                return index
+        raise NotFound(f"the log has no submission of {decision}; run `handrail audit verify`")
+
+    return reading.read(query)
+
+
+def _print(shell: Shell, view: DecisionView) -> None:
+    from handrail.cli.submit import print_ruling
+    from handrail.cli.wait import print_outcome
+
+    decision = view.decision
+    about = f"{decision.get('workflow')} {decision.get('subject') or ''}".strip()
+    shell.say(f"{visible(about)}, submitted {time_of(decision.get('submitted_at'))}")
+    for section in ("facts", "proposal"):
+        for name, value in (decision.get(section) or {}).items():
+            shell.say(f"{section}: {visible(name)} = {value_text(value)}")
+    for name in ("key", "requester", "submitter", "model", "confidence", "supersedes"):
+        if decision.get(name) is not None:
+            shell.say(f"{name}: {value_text(decision[name])}")
+    print_ruling(shell, view.ruling)
+    if view.review is not None:
+        shell.say(f"review: {value_text(view.review)}")
+    if view.outcome is not None:
+        print_outcome(shell, view.outcome)
+    if view.grant is not None:
+        shell.say(f"run: {view.grant.id} is {view.grant.state}")
+    for label in view.labels:
+        shell.say(f"label from {visible(label.source)}: {value_text(label.truth)}")

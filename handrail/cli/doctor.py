@@ -1,0 +1,206 @@
+"""`handrail doctor`: is everything well."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import typer
+
+from handrail.cli.screen import span, time_of
+from handrail.cli.shell import shell_of
+from handrail.model.errors import HandrailError, NotFound
+
+if TYPE_CHECKING:
+    from handrail.app.reading import Reading
+
+app = typer.Typer()
+
+STALE_ANCHOR_US = 15 * 60 * 1_000_000
+"""An anchor this old while the log has grown past it is a finding."""
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that was looked at."""
+
+    name: str
+    ok: bool
+    text: str
+
+
+@app.command()
+def doctor(ctx: typer.Context) -> None:
+    """Look at the workspace, its store, log, anchors, policies, reviews, runs and notices.
+
+    Only reads. Exits with 1 where something is wrong.
+    """
+    from handrail.app.reading import read_store
+
+    shell = shell_of(ctx)
+    folder = shell.workspace
+    findings: list[Finding] = [_versions(), _owner(folder)]
+    findings += _policy_files(folder)
+    try:
+        with read_store(folder) as reading:
+            findings += _store(reading)
+    except NotFound as error:
+        findings.append(Finding(name="store", ok=True, text=str(error)))
+    except HandrailError as error:
+        findings.append(Finding(name="store", ok=False, text=str(error)))
+    wrong = [one for one in findings if not one.ok]
+    if shell.json:
+        shell.document({"ok": not wrong, "workspace": str(folder), "findings": findings})
+    else:
+        shell.say(f"workspace {folder}")
+        for one in findings:
+            shell.say(f"{'ok   ' if one.ok else 'WRONG'} {one.name}: {one.text}")
+        shell.say("everything is well" if not wrong else f"{len(wrong)} wrong")
+    if wrong:
+        raise typer.Exit(1)
+
+
+def _versions() -> Finding:
+    from handrail import __version__
+
+    python = ".".join(map(str, sys.version_info[:3]))
+    return Finding(name="versions", ok=True, text=f"handrail {__version__}, Python {python}")
+
+
+def _owner(folder: Path) -> Finding:
+    from handrail.app import owner_of
+
+    owner = owner_of(folder)
+    if owner is None:
+        return Finding(name="owner", ok=True, text="nobody; the next command takes it")
+    alive = _alive(owner.pid)
+    since = time_of(owner.started)
+    text = f"process {owner.pid} since {since}"
+    return Finding(
+        name="owner",
+        ok=True,
+        text=text if alive else f"{text}, which has ended; the next command takes over",
+    )
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _policy_files(folder: Path) -> list[Finding]:
+    """Every policy file: valid, or what is wrong with it first."""
+    from handrail.cli.check import reader
+    from handrail.cli.shell import POLICIES
+    from handrail.gate import check
+
+    found: list[Finding] = []
+    valid = 0
+    for path in sorted((folder / POLICIES).glob("*.y*ml")):
+        try:
+            mistakes = check(path.read_bytes(), path=str(path), read_file=reader(path))
+        except OSError as error:
+            found.append(Finding(name=f"policy {path.name}", ok=False, text=str(error)))
+            continue
+        if mistakes:
+            text = f"{mistakes[0]}" + (f" (and {len(mistakes) - 1} more)" * (len(mistakes) > 1))
+            found.append(Finding(name=f"policy {path.name}", ok=False, text=text))
+        else:
+            valid += 1
+    return [Finding(name="policy files", ok=True, text=f"{valid} valid"), *found]
+
+
+def _store(reading: Reading) -> list[Finding]:
+    now = time.time_ns() // 1000
+    damaged = reading.integrity()
+    size = reading.paths.store.stat().st_size
+    found = [
+        Finding(
+            name="store",
+            ok=not damaged,
+            text=f"{reading.paths.store}, {size / 2**20:.1f} MiB, "
+            + ("; ".join(damaged[:3]) if damaged else "SQLite finds nothing wrong"),
+        )
+    ]
+    if damaged:
+        return found
+    found.append(_log(reading, now))
+    counts = reading.read(lambda tx: _counts(tx, now))
+    found += [
+        Finding(name="active policies", ok=True, text=counts["policies"]),
+        Finding(
+            name="reviews",
+            ok=counts["overdue"] == 0,
+            text=f"{counts['open']} open, {counts['overdue']} overdue",
+        ),
+        Finding(
+            name="runs",
+            ok=counts["doubts"] == 0,
+            text=f"{counts['doubts']} in doubt"
+            + ("; settle them with `handrail doubts`" if counts["doubts"] else ""),
+        ),
+        Finding(
+            name="notices",
+            ok=counts["failed"] == 0,
+            text=f"{counts['undelivered']} undelivered, {counts['failed']} of them failed"
+            + (f" ({counts['why']})" if counts["why"] else ""),
+        ),
+        Finding(
+            name="stop button",
+            ok=True,
+            text=counts["stops"] or "not pressed",
+        ),
+    ]
+    return found
+
+
+def _counts(tx: Any, now: int) -> dict[str, Any]:
+    from handrail.model.modes import GrantState
+
+    most = 1000
+    reviews = tx.reviews.open_list(workflow=None, status="open", to=None, limit=most)
+    notices = tx.outbox.undelivered(most)
+    failed = [notice for notice in notices if notice.error]
+    return {
+        "policies": ", ".join(tx.policies.workflows()) or "none",
+        "open": len(reviews),
+        "overdue": sum(1 for one in reviews if one.due is not None and one.due <= now),
+        "doubts": len(tx.grants.in_state([GrantState.IN_DOUBT], most)),
+        "undelivered": len(notices),
+        "failed": len(failed),
+        "why": failed[0].error if failed else None,
+        "stops": ", ".join(
+            f"{'every workflow' if one.workflow == '*' else one.workflow}: {one.reason}"
+            for one in tx.stops.all()
+        ),
+    }
+
+
+def _log(reading: Reading, now: int) -> Finding:
+    """How much of the log is anchored, and how old the last anchor is."""
+    size = reading.read(lambda tx: tx.audit.size())
+    try:
+        reading.signer()
+        anchors = reading.anchors()
+    except HandrailError as error:
+        return Finding(name="log", ok=False, text=str(error))
+    if not anchors:
+        return Finding(name="log", ok=size < 2, text=f"{size:,} entries, none of them anchored")
+    last = anchors[-1]
+    age = now - last.at
+    if last.size > size:
+        return Finding(
+            name="log",
+            ok=False,
+            text=f"{size:,} entries, but {last.size:,} were anchored: the database was put back",
+        )
+    text = f"{size:,} entries, {last.size:,} anchored {span(age)} ago"
+    return Finding(name="log", ok=last.size == size or age < STALE_ANCHOR_US, text=text)
