@@ -216,7 +216,7 @@ def _edit(
         decision_id=lead.decision.id,
         evaluated_at=tx.now(),
         confidence=lead.decision.confidence,
-        aggregates=lead.ruling.aggregates,
+        aggregates=policy.frozen_aggregates(lead.ruling),
     )
     if ruling.lane is Lane.REFUSE:
         raise BadInput(f"the policy refuses this edit: {ruling.why}", "/edits", status=422)

@@ -15,7 +15,8 @@ from typing import Any
 from handrail.gate import explain
 from handrail.gate import values as val
 from handrail.gate.check import Type
-from handrail.gate.reader import Draft, DraftCase, DraftRule, Plan, Reader, Row
+from handrail.gate.draft import Draft, DraftCase, DraftRule, Plan, Row
+from handrail.gate.reader import Reader
 from handrail.gate.source import read
 from handrail.model.canonical import canonical_bytes, digest
 from handrail.model.errors import BadInput, Mistake, PolicyErrors
@@ -233,6 +234,21 @@ class Policy:
 
     # ------------------------------------------------------------------ aggregates
 
+    @property
+    def aggregates(self) -> tuple[str, ...]:
+        """Names of the aggregates, in the order of the file."""
+        return tuple(made.name for made in self._draft.aggregates)
+
+    def frozen_aggregates(self, ruling: Ruling) -> dict[str, int | None]:
+        """The aggregate values a ruling of this policy was made from, as `evaluate` takes them."""
+        found: dict[str, int | None] = {}
+        for made in self._draft.aggregates:
+            value = ruling.aggregates.get(made.name)
+            found[made.name] = (
+                None if value is None else int(Decimal(str(value)).scaleb(made.places, _MONEY))
+            )
+        return found
+
     def aggregate_reads(self, record: Record) -> tuple[AggregateRead, ...]:
         """What to resolve inside the decision's transaction, before it is counted itself.
 
@@ -391,8 +407,7 @@ class Policy:
         value = env[money.slot] = money.expr.run(env)
         text = None
         if value is not None:
-            exact = Fraction(repr(value)) if isinstance(value, float) else Fraction(value)
-            number = _MONEY.divide(Decimal(exact.numerator), Decimal(exact.denominator))
+            number = value if isinstance(value, Decimal) else _rounded(value)
             text = format(
                 number.quantize(Decimal(1).scaleb(-self._draft.money_places), context=_MONEY), "f"
             )
@@ -420,7 +435,7 @@ class Policy:
         if row.because is not None:
             because = row.because.fill(env)
         else:
-            because = _capital(" and ".join(one.words for one in told)) or rule.id
+            because = _capital(" and ".join(held.words(env) for held in told)) or rule.id
         same_case = None
         if rule.same_case:
             same_case = {name: _stored(env[scope.symbols[name].slot], scope.symbols[name].type)
@@ -430,7 +445,7 @@ class Policy:
             mode=row.then,
             severity=row.severity,
             because=because,
-            terms=tuple(one.term for one in told),
+            terms=tuple(held.term(env) for held in told),
             approvals=row.approvals,
             same_case=same_case,
             unknown=unknown,
@@ -626,6 +641,11 @@ def _is_mapping(value: object) -> bool:
 
 def _rank(mode: Mode) -> int:
     return mode.rank
+
+
+def _rounded(value: Any) -> Decimal:
+    exact = Fraction(repr(value)) if isinstance(value, float) else Fraction(value)
+    return _MONEY.divide(Decimal(exact.numerator), Decimal(exact.denominator))
 
 
 def _capital(text: str) -> str:
