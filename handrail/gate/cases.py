@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from handrail.gate.reader import DraftCase, Reader
+from handrail.gate.draft import DraftCase
+from handrail.gate.reader import Reader
 from handrail.gate.source import Node
-from handrail.model.errors import BadInput, Mistake
+from handrail.model.errors import BadInput
 from handrail.model.policy import BadRecord
 from handrail.model.ruling import Ruling
 
@@ -14,12 +15,10 @@ if TYPE_CHECKING:
     from handrail.gate.policy import Policy
 
 
-def run(policy: Policy, cases: list[DraftCase], reader: Reader) -> list[Mistake]:
-    """The mistakes of all cases; none when every case comes out as written."""
-    before = len(reader.mistakes)
+def run(policy: Policy, cases: list[DraftCase], reader: Reader) -> None:
+    """Evaluate every case; one that comes out otherwise goes into the reader's mistakes."""
     for case in cases:
         _run(policy, case, reader)
-    return reader.mistakes[before:]
 
 
 def _run(policy: Policy, case: DraftCase, reader: Reader) -> None:

@@ -9,6 +9,7 @@ and `int` arithmetic has no rounding, and a quotient is kept as a fraction.
 from __future__ import annotations
 
 import difflib
+import itertools
 import math
 import operator
 from collections.abc import Callable, Iterable, Mapping
@@ -138,7 +139,7 @@ class Scope:
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """`did you mean …?` for a misspelt name, or nothing."""
-    lowered = {item.lower(): item for item in known}
+    lowered = {item.lower(): item for item in itertools.islice(known, 600)}
     close = difflib.get_close_matches(name.lower(), lowered, n=1, cutoff=0.6)
     return f"did you mean `{lowered[close[0]]}`?" if close else ""
 

@@ -31,13 +31,15 @@ def stored(node: Expr, env: list[Any]) -> Any:
     return to_stored(value, kind.kind)
 
 
-def names(node: Expr) -> list[Expr]:
+def names(node: Expr) -> tuple[Expr, ...]:
     """The name nodes below `node`, each name once."""
-    found: dict[str, Expr] = {}
-    for inner in node.walk():
-        if inner.op == "name":
-            found.setdefault(inner.name, inner)
-    return list(found.values())
+    if node.reads is None:
+        found: dict[str, Expr] = {}
+        for inner in node.walk():
+            if inner.op == "name":
+                found.setdefault(inner.name, inner)
+        node.reads = tuple(found.values())
+    return node.reads
 
 
 _WORDS = {
@@ -52,70 +54,78 @@ _WORDS = {
 }
 
 
-class Told(NamedTuple):
-    """One comparison with its values, and the same in words."""
+class Held(NamedTuple):
+    """A comparison that made a condition true (or, under `not`, false)."""
 
-    term: Term
-    words: str
+    node: Expr
+    source: str
+    want: bool
+
+    def term(self, env: list[Any]) -> Term:
+        """The comparison with its values, as the ruling keeps it."""
+        node = self.node
+        fields = {name.name: stored(name, env) for name in names(node)}
+        text = self.source[node.start : node.end]
+        if node.op not in _INVERSE:
+            return Term(text=text, op="is", left=self.want, fields=fields)
+        left, right = node.args
+        if right.op == "lists":
+            against: Any = right.name
+        elif right.op == "array":
+            against = [_literal(item) for item in right.args]
+        else:
+            against = stored(right, env)
+        op = node.op if self.want else _INVERSE[node.op]
+        return Term(text=text, op=op, left=stored(left, env), right=against, fields=fields)
+
+    def words(self, env: list[Any]) -> str:
+        """The same in words: `daily budget (14,000 USD) is over 10,000`."""
+        node = self.node
+        if node.op not in _INVERSE:
+            text = _label(node.name) if node.op == "name" else self.source[node.start : node.end]
+            return f"{text} is {'true' if self.want else 'false'}"
+        left, right = node.args
+        if right.op == "lists":
+            words = f"the list {_label(right.name)}"
+        elif right.op == "array":
+            words = self.source[right.start : right.end]
+        else:
+            words = _side(right, env, self.source)
+        op = node.op if self.want else _INVERSE[node.op]
+        return f"{_side(left, env, self.source)} {_WORDS[op]} {words}"
 
 
-def tell(node: Expr, env: list[Any], scope: Scope, source: str) -> list[Told]:
+def tell(node: Expr, env: list[Any], scope: Scope, source: str) -> list[Held]:
     """The comparisons that made `node` true, in the order of the text."""
-    return _tell(node, env, scope, source, True) or [_bare(node, env, source, True)]
+    return _tell(node, env, scope, source, True) or [Held(node, source, True)]
 
 
-def _tell(node: Expr, env: list[Any], scope: Scope, source: str, want: bool) -> list[Told]:
+def _tell(node: Expr, env: list[Any], scope: Scope, source: str, want: bool) -> list[Held]:
     op = node.op
     if op == "not":
         return _tell(node.args[0], env, scope, source, not want)
     if op in ("and", "or"):
         every = (op == "and") == want
         return [
-            told
+            held
             for item in node.args
             if every or item.run(env) is want
-            for told in _tell(item, env, scope, source, want)
+            for held in _tell(item, env, scope, source, want)
         ]
     if op == "?":
         test = node.args[0]
         chosen = bool(test.run(env))
         branch = node.args[1 if chosen else 2]
         return _tell(test, env, scope, source, chosen) + _tell(branch, env, scope, source, want)
-    if op == "call" and node.name == "has":
+    if op == "lit" or (op == "call" and node.name == "has"):
         return []
-    if op in _INVERSE:
-        return [_compared(node, env, source, want)]
     if op == "name":
         symbol = scope.symbols[node.name]
         if symbol.expr is not None and symbol.expr.type.kind == "bool":
             inner = _tell(symbol.expr, env, scope, symbol.text, want)
             if inner:
                 return inner
-    return [] if op == "lit" else [_bare(node, env, source, want)]
-
-
-def _compared(node: Expr, env: list[Any], source: str, want: bool) -> Told:
-    left, right = node.args
-    if right.op == "lists":
-        against: Any = right.name
-        words = f"the list {_label(right.name)}"
-    elif right.op == "array":
-        against = [_literal(item) for item in right.args]
-        words = source[right.start : right.end]
-    else:
-        against = stored(right, env)
-        words = _side(right, env, source)
-    op = node.op if want else _INVERSE[node.op]
-    return Told(
-        Term(
-            text=source[node.start : node.end],
-            op=op,
-            left=stored(left, env),
-            right=against,
-            fields={name.name: stored(name, env) for name in names(node)},
-        ),
-        f"{_side(left, env, source)} {_WORDS[op]} {words}",
-    )
+    return [Held(node, source, want)]
 
 
 def _label(name: str) -> str:
@@ -134,20 +144,6 @@ def _side(node: Expr, env: list[Any], source: str) -> str:
 def _literal(node: Expr) -> Any:
     const = node.type.const
     return node.value if const is None else to_stored(const, "number")
-
-
-def _bare(node: Expr, env: list[Any], source: str, want: bool) -> Told:
-    text = source[node.start : node.end]
-    label = _label(node.name) if node.op == "name" else text
-    return Told(
-        Term(
-            text=text,
-            op="is",
-            left=want,
-            fields={name.name: stored(name, env) for name in names(node)},
-        ),
-        f"{label} is {'true' if want else 'false'}",
-    )
 
 
 def missing(node: Expr, env: list[Any], scope: Scope) -> tuple[tuple[str, ...], str]:

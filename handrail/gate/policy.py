@@ -8,6 +8,7 @@ that list, made when the policy was loaded.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from decimal import ROUND_HALF_UP, Context, Decimal
 from fractions import Fraction
 from typing import Any
@@ -17,6 +18,7 @@ from handrail.gate import values as val
 from handrail.gate.check import Type
 from handrail.gate.draft import Draft, DraftCase, DraftRule, Plan, Row
 from handrail.gate.reader import Reader
+from handrail.gate.shapes import TooMany
 from handrail.gate.source import read
 from handrail.model.canonical import canonical_bytes, digest
 from handrail.model.errors import BadInput, Mistake, PolicyErrors
@@ -813,7 +815,10 @@ def _load(
     if root is None:
         return None, mistakes
     reader = Reader(path, decoded, read_file)
-    draft = reader.read(root)
+    try:
+        draft = reader.read(root)
+    except TooMany:
+        return None, mistakes + reader.mistakes
     mistakes += reader.mistakes
     if require_cases and not draft.cases:
         mistakes.append(
@@ -829,4 +834,7 @@ def _load(
     if mistakes:
         return None, mistakes
     policy = Policy(draft, decoded, path)
-    return policy, run(policy, draft.cases, reader) if run_cases else []
+    if run_cases:
+        with suppress(TooMany):
+            run(policy, draft.cases, reader)
+    return policy, reader.mistakes

@@ -25,6 +25,8 @@ MAX_DEPTH = 16
 """Deepest nesting of mappings and lists in a policy file."""
 MAX_NODES = 30_000
 """Most values (keys, items, texts) in a policy file."""
+MAX_MISTAKES = 200
+"""Most mistakes of YAML's grammar that are named at once."""
 
 
 class Node:
@@ -83,6 +85,12 @@ def _resolve(text: str) -> Any:
     return text
 
 
+def _mistake(path: str, line: int, column: int, what: str, expected: str, fix: str) -> Mistake:
+    return Mistake(
+        path=path, line=line, column=column, what=what, expected=f"expected {expected}", fix=fix
+    )
+
+
 def read(text: str | bytes, path: str) -> tuple[Node | None, str, list[Mistake]]:
     """The root mapping, the decoded text and the mistakes; the root is None where none is usable.
 
@@ -90,7 +98,7 @@ def read(text: str | bytes, path: str) -> tuple[Node | None, str, list[Mistake]]
     """
 
     def wrong(what: str, expected: str, fix: str, line: int = 1, column: int = 1) -> Mistake:
-        return Mistake(path=path, line=line, column=column, what=what, expected=expected, fix=fix)
+        return _mistake(path, line, column, what, expected, fix)
 
     size = len(text) if isinstance(text, bytes) else len(text.encode("utf-8", "surrogatepass"))
     if size > MAX_BYTES:
@@ -183,17 +191,15 @@ class _Builder:
         self.count = 0
 
     def wrong(self, event: Any, what: str, expected: str, fix: str) -> None:
+        self.bounded()
         mark = event.start_mark
         self.mistakes.append(
-            Mistake(
-                path=self.path,
-                line=mark.line + 1,
-                column=mark.column + 1,
-                what=what,
-                expected=expected,
-                fix=fix,
-            )
+            _mistake(self.path, mark.line + 1, mark.column + 1, what, expected, fix)
         )
+
+    def bounded(self) -> None:
+        if len(self.mistakes) >= MAX_MISTAKES:
+            raise _Stop
 
     def document(self, events: Iterator[Any]) -> Node | None:
         root: Node | None = None
@@ -268,28 +274,29 @@ class _Builder:
                 break
             key = self.node(inner, events, depth + 1)
             value = self.node(next(events), events, depth + 1)
+            self.bounded()
             if key.kind != "scalar":
                 self.mistakes.append(
-                    Mistake(
-                        path=self.path,
-                        line=key.line,
-                        column=key.column,
-                        what=f"{key.shown} as a key",
-                        expected="a name",
-                        fix="write `name: value`",
+                    _mistake(
+                        self.path,
+                        key.line,
+                        key.column,
+                        f"{key.shown} as a key",
+                        "a name",
+                        "write `name: value`",
                     )
                 )
                 continue
             first = seen.setdefault(key.text, key)
             if first is not key:
                 self.mistakes.append(
-                    Mistake(
-                        path=self.path,
-                        line=key.line,
-                        column=key.column,
-                        what=f"the key `{shorten(key.text)}` is here a second time",
-                        expected=f"once (first on line {first.line})",
-                        fix="delete one of the two",
+                    _mistake(
+                        self.path,
+                        key.line,
+                        key.column,
+                        f"the key `{shorten(key.text)}` is here a second time",
+                        f"once (first on line {first.line})",
+                        "delete one of the two",
                     )
                 )
                 continue
@@ -347,11 +354,7 @@ def _take_raw(text: str, path: str) -> tuple[str, dict[tuple[int, int], str], li
         start = match.start(4) if match[4] is not None else len(line)
 
         def wrong(what: str, expected: str, fix: str, column: int, at: int = index) -> None:
-            mistakes.append(
-                Mistake(
-                    path=path, line=at + 1, column=column + 1, what=what, expected=expected, fix=fix
-                )
-            )
+            mistakes.append(_mistake(path, at + 1, column + 1, what, expected, fix))
 
         name = match[2]
         deeper = _deeper_line(lines, index, key_column)
@@ -375,7 +378,7 @@ def _take_raw(text: str, path: str) -> tuple[str, dict[tuple[int, int], str], li
         if comment is not None:
             wrong(
                 f"a comment directly behind the text of `{name}:`",
-                f"`{name}:` takes everything to the end of the line as its text",
+                f"the text alone: `{name}:` takes everything to the end of the line",
                 "move the comment to a line of its own, or quote the whole text",
                 start + comment,
             )

@@ -47,7 +47,7 @@ class Expr:
     The checker adds `type` and `run`: what the node gives, and how to get it from the slots.
     """
 
-    __slots__ = ("args", "depth", "end", "name", "op", "run", "start", "type", "value")
+    __slots__ = ("args", "depth", "end", "name", "op", "reads", "run", "start", "type", "value")
 
     depth: int
     run: Callable[[list[Any]], Any]
@@ -70,6 +70,7 @@ class Expr:
         self.args = args
         self.name = name
         self.value = value
+        self.reads: tuple[Expr, ...] | None = None
         self.depth = 1 + max((arg.depth for arg in args), default=0)
 
     def walk(self) -> Iterator[Expr]:

@@ -111,7 +111,7 @@ class Ruling(msgspec.Struct, frozen=True, kw_only=True):
     lane: Lane
     mode: Mode
     severity: Severity | None = None
-    """Highest severity of the rules that fired; None where none fired."""
+    """Highest severity of the rules that fired or hold as unknown; None where there are none."""
     policy: str
     """`workflow@version`, version being the hash of the policy file."""
     gate_digest: str
@@ -128,7 +128,8 @@ class Ruling(msgspec.Struct, frozen=True, kw_only=True):
     """Digest of each list the policy read."""
     stakes: Stakes = Stakes()
     approvals: tuple[Approval, ...] = ()
-    """Union over the rules that fired; empty means any one person the route names."""
+    """Union over the rules that fired or hold as unknown, for a hold; empty means any one person
+    the route names."""
     route: Route | None = None
     coins: tuple[Coin, ...] = ()
     why: str = ""

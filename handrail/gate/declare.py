@@ -1,0 +1,646 @@
+"""Declarations: fields, lists, aggregates, named values and stakes."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from decimal import Decimal
+from typing import Any
+
+from handrail.gate import values as val
+from handrail.gate.check import ERROR, NUMBERS, Checker, NamedList, Symbol, Type, nearest
+from handrail.gate.draft import DraftAggregate, DraftValue, Plan
+from handrail.gate.language import KINDS, NORMAL_FORMS, UNAVAILABLE
+from handrail.gate.shapes import MAX_NAMES, NAME, Shapes
+from handrail.gate.source import Node, shorten
+from handrail.gate.syntax import RESERVED, Expr, ExprError, parse
+from handrail.model.canonical import digest
+from handrail.model.policy import Field
+
+MAX_LIST_BYTES = 4 * 1024 * 1024
+"""Largest list file, bytes."""
+MAX_LIST_ITEMS = 200_000
+"""Most items of one list."""
+MAX_LIST_ITEM = 1_000
+"""Longest item of a list, characters."""
+
+
+class Declarations(Shapes):
+    """Reads what rules may refer to, and gives every name its slot and type."""
+
+    # ------------------------------------------------------------------ fields
+
+    def known_field(self, node: Node, what: str) -> Field | None:
+        name = node.text if node.kind == "scalar" else ""
+        found = self.draft.fields.get(name)
+        if found is None and name not in self.draft.scope.broken:
+            self.wrong(
+                node,
+                f"{what} names {node.shown}, which is no field",
+                "a name under `fields:`",
+                nearest(name, self.draft.fields),
+            )
+        return found
+
+    def fields(self, node: Node) -> None:
+        if node.kind != "map" or not node.items:
+            self.wrong(node, f"fields is {node.shown}", "`name: type` lines", "declare one")
+            return
+        self.draft.plans = [
+            plan
+            for key, spec in node.items
+            if (plan := self.field(key, spec, "", False, None, ())) is not None
+        ]
+
+    def field(
+        self,
+        key: Node,
+        spec: Node,
+        prefix: str,
+        maybe: bool,
+        proposed: bool | None,
+        implied: tuple[str, ...],
+    ) -> Plan | None:
+        """One field; `proposed` is None at the top, else what the object around it says."""
+        scope = self.draft.scope
+        name = prefix + key.text
+        if not self.usable_name(key, name):
+            scope.broken.add(name)
+            return None
+        before = len(self.mistakes)
+        plan = self.typed(key, spec, name, maybe, proposed, implied)
+        if plan is None or len(self.mistakes) > before:
+            scope.broken.add(name)
+        return plan
+
+    def usable_name(self, key: Node, name: str) -> bool:
+        last = name.rsplit(".", 1)[-1]
+        if len(self.draft.scope.symbols) >= MAX_NAMES:
+            self.wrong(key, f"more than {MAX_NAMES} names", f"at most {MAX_NAMES}", "split it")
+            return False
+        if not NAME.fullmatch(last):
+            self.wrong(
+                key,
+                f"the name `{shorten(last)}`",
+                "letters, digits and `_`, a letter first, at most 63",
+                f"such as `{re.sub(r'[^A-Za-z0-9]+', '_', last).strip('_')[:40] or 'amount'}`",
+            )
+            return False
+        if last in RESERVED and "." not in name:
+            self.wrong(key, f"the name `{last}` is a word of the language", "another name", "")
+            return False
+        if name in self.draft.scope.symbols:
+            self.wrong(key, f"the name `{name}` is taken", "a name of its own", "rename one")
+            return False
+        return True
+
+    def typed(
+        self,
+        key: Node,
+        spec: Node,
+        name: str,
+        maybe: bool,
+        proposed: bool | None,
+        implied: tuple[str, ...],
+    ) -> Plan | None:
+        given: dict[str, Node] = {}
+        if spec.kind == "scalar":
+            kind = self.kind_name(spec)
+        elif spec.kind == "map":
+            given = self.section(spec, "field")
+            kinds = [word for word in ("type", "enum", "list", "object") if word in given]
+            if len(kinds) != 1:
+                self.wrong(
+                    spec,
+                    f"`{name}` has {' and '.join(f'`{word}`' for word in kinds) or 'no type'}",
+                    "one of `type`, `enum`, `list`, `object`",
+                    "" if kinds else nearest_key(spec),
+                )
+                return None
+            kind = self.kind_name(given["type"]) if kinds == ["type"] else kinds[0]
+        else:
+            self.wrong(spec, f"`{name}` is {spec.shown}", "a type or `{type: …}`", "")
+            return None
+        if kind is None:
+            return None
+        members: tuple[str, ...] = ()
+        of: str | None = None
+        places: int | None = None
+        if kind == "enum":
+            members = self.members(given["enum"])
+        elif kind == "list":
+            of, members, places = self.list_of(given["list"])
+        if "places" in given:
+            places = self.places(given["places"], kind, of)
+        elif "decimal" in (kind, of) and places is None:
+            self.wrong(spec, f"`{name}` has no `places`", "digits after the point", "`places: 2`")
+        optional = self.flag(given["optional"], "optional") if "optional" in given else False
+        unit = self.text(given["unit"], "the unit") if "unit" in given else None
+        if unit and (len(unit) > 20 or not unit.isprintable()):
+            self.wrong(given["unit"], f"the unit {given['unit'].shown}", "at most 20 letters", "")
+        from_proposal = bool(proposed)
+        if "from" in given:
+            if proposed is not None:
+                self.wrong(
+                    given["from"], "`from` inside an object", "`from` of the whole object", ""
+                )
+            elif given["from"].text != "proposal":
+                self.wrong(
+                    given["from"], f"from is {given['from'].shown}", "`proposal`", "or delete it"
+                )
+            else:
+                from_proposal = True
+        normal = self.normal(given["normal"], kind, of) if "normal" in given else ()
+        bounds = {
+            word: self.bound(given[word], kind, places) for word in ("min", "max") if word in given
+        }
+        low, high = bounds.get("min", (None, None)), bounds.get("max", (None, None))
+        if low[0] is not None and high[0] is not None and low[0] > high[0]:
+            self.wrong(given["min"], f"min {low[1]} is over max {high[1]}", "min ≤ max", "")
+        declared = Field(
+            name=name,
+            kind=kind,
+            of=of,
+            members=members,
+            places=places,
+            optional=optional,
+            unit=unit,
+            low=low[1],
+            high=high[1],
+            normal=normal,
+            proposed=from_proposal,
+        )
+        slot = self.draft.scope.slot()
+        symbol_type = Type(kind, of=of, members=members, unit=unit, normal=normal)
+        self.draft.fields[name] = declared
+        if kind == "object":
+            return self.object(declared, given["object"], slot, maybe, implied)
+        self.draft.scope.symbols[name] = Symbol(
+            name, "field", symbol_type, slot, maybe or optional, frozenset(implied)
+        )
+        return Plan(key.text, declared, slot, val.field_reader(declared, low[0], high[0]))
+
+    def object(
+        self, declared: Field, node: Node, slot: int, maybe: bool, implied: tuple[str, ...]
+    ) -> Plan | None:
+        name = declared.name
+        if node.kind != "map" or not node.items:
+            self.wrong(node, f"`{name}` is {node.shown}", "`name: type` lines", "declare one")
+            return None
+        if name.count(".") >= 4:
+            self.wrong(node, "objects nested deeper than 5", "at most 5", "write it flatter")
+            return None
+        absent = maybe or declared.optional
+        plan = Plan(name.rsplit(".", 1)[-1], declared, slot, lambda value: value)
+        inner = (*implied, name)
+        for key, spec in node.items:
+            part = self.field(key, spec, name + ".", absent, declared.proposed, inner)
+            if part is not None:
+                plan.parts.append(part)
+        sure = {p.field.name for p in plan.parts if not p.field.optional}
+        symbols = self.draft.scope.symbols
+        for part in plan.parts:
+            if not part.field.optional and part.field.name in symbols:
+                sure |= symbols[part.field.name].implies
+        symbols[name] = Symbol(
+            name, "field", Type("object"), slot, absent, frozenset({*implied, *sure})
+        )
+        for part in plan.parts:
+            symbol = symbols.get(part.field.name)
+            if symbol is not None:
+                symbols[part.field.name] = Symbol(
+                    symbol.name,
+                    "field",
+                    symbol.type,
+                    symbol.slot,
+                    symbol.maybe,
+                    symbol.implies | (sure - {symbol.name}),
+                )
+        return plan
+
+    def kind_name(self, node: Node) -> str | None:
+        if node.kind == "scalar" and node.text in KINDS:
+            return node.text
+        hint = nearest(node.text, KINDS) if node.kind == "scalar" else ""
+        words = {
+            "text": "string",
+            "str": "string",
+            "number": "double` or `decimal",
+            "float": "double",
+            "integer": "int",
+            "boolean": "bool",
+            "date": "timestamp",
+            "datetime": "timestamp",
+            "money": "decimal",
+        }
+        if node.text in words:
+            hint = f"write `{words[node.text]}`"
+        elif node.text in ("enum", "list", "object"):
+            hint = f"write `{{{node.text}: …}}`"
+        self.wrong(node, f"{node.shown} is no type", "one of " + ", ".join(KINDS), hint)
+        return None
+
+    def members(self, node: Node) -> tuple[str, ...]:
+        found: dict[str, None] = {}
+        for item in self.items(node, "the enum"):
+            if item.text in found:
+                self.wrong(item, f"{item.shown} is in the enum twice", "once", "delete one")
+            found[item.text] = None
+        if not found and node.kind == "list":
+            self.wrong(node, "an enum without members", "at least one", "such as `[a, b]`")
+        if len(found) > 500:
+            self.wrong(node, f"an enum of {len(found)} members", "at most 500", "use a list")
+        return tuple(found)
+
+    def list_of(self, node: Node) -> tuple[str | None, tuple[str, ...], int | None]:
+        if node.kind == "map":
+            given = self.section(node, "field")
+            if set(given) == {"enum"}:
+                return "enum", self.members(given["enum"]), None
+            if "type" in given and set(given) <= {"type", "places"}:
+                kind = self.kind_name(given["type"])
+                places = self.places(given["places"], kind, None) if "places" in given else None
+                return kind, (), places
+            self.wrong(node, "a list of that", "a type, `{enum: [..]}` or decimals", "")
+            return None, (), None
+        return self.kind_name(node), (), None
+
+    def places(self, node: Node, kind: str | None, of: str | None) -> int | None:
+        if "decimal" not in (kind, of):
+            self.wrong(node, f"`places` of a {kind}", "`places` of a decimal only", "delete it")
+            return None
+        places = node.value if node.kind == "scalar" else None
+        if isinstance(places, bool) or not isinstance(places, int) or not 0 <= places <= 12:
+            self.wrong(node, f"places is {node.shown}", "a whole number from 0 to 12", "")
+            return None
+        return places
+
+    def normal(self, node: Node, kind: str, of: str | None) -> tuple[str, ...]:
+        if kind not in ("string", "enum") and of not in ("string", "enum"):
+            self.wrong(node, f"`normal` of a {kind}", "a text", "delete it")
+            return ()
+        forms = []
+        for item in self.items(node, "normal", single=True):
+            form = self.one_of(item, "normal", NORMAL_FORMS)
+            if form:
+                forms.append(form)
+        return tuple(sorted(set(forms), reverse=True))
+
+    def bound(self, node: Node, kind: str, places: int | None) -> tuple[Any, str | None]:
+        if kind not in ("int", "double", "decimal", "timestamp", "duration"):
+            self.wrong(node, f"a bound of a {kind}", "bounds of numbers and times only", "")
+            return None, None
+        try:
+            value = val.scalar_reader(kind, (), places, ())(node.value)
+        except val.Wrong as error:
+            self.wrong(node, f"the bound {error.message}")
+            return None, None
+        return value, str(val.to_stored(value, kind))
+
+    # ------------------------------------------------------------------ lists
+
+    def lists(self, node: Node) -> None:
+        if node.kind != "map":
+            self.wrong(node, f"lists is {node.shown}", "`name: [..]` lines", "")
+            return
+        for key, spec in node.items:
+            name = key.text
+            if not NAME.fullmatch(name):
+                self.wrong(key, f"the list name `{shorten(name)}`", "letters, digits and `_`", "")
+                continue
+            named = self.named_list(name, spec)
+            self.draft.scope.lists[name] = named
+            if named is not None:
+                self.draft.lists[name] = named
+                self.draft.list_digests[name] = digest(
+                    sorted(str(item) for item in set(named.items))
+                )
+
+    def named_list(self, name: str, spec: Node) -> NamedList | None:
+        if spec.kind == "list":
+            items = self.items(spec, f"the list {name}")
+            return self.list_items(name, spec, items)
+        if spec.kind == "map":
+            given = self.section(spec, "list")
+            if "file" not in given:
+                return None
+            return self.list_file(name, given)
+        if spec.text == "stored":
+            self.wrong(
+                spec,
+                "`stored` lists are not available yet",
+                "`[..]` or `{file: lists/x.csv}`",
+                "put the items into a file beside the policy",
+            )
+        else:
+            self.wrong(spec, f"the list {name} is {spec.shown}", "`[..]` or `{file: …}`", "")
+        return None
+
+    def list_items(self, name: str, spec: Node, nodes: list[Node]) -> NamedList | None:
+        loaded = [node.value for node in nodes]
+        numbers = [isinstance(v, int | Decimal) and not isinstance(v, bool) for v in loaded]
+        if loaded and all(numbers):
+            return NamedList(name, tuple(Decimal(v) for v in loaded), "number")
+        if any(numbers):
+            odd = nodes[numbers.index(True)]
+            self.wrong(
+                odd,
+                f"{odd.shown} is a number among texts",
+                "all numbers or all texts",
+                f'write "{odd.text}"',
+            )
+            return None
+        return NamedList(name, tuple(node.text for node in nodes), "text")
+
+    def list_file(self, name: str, given: dict[str, Node]) -> NamedList | None:
+        node = given["file"]
+        path = self.text(node, "file")
+        if not path:
+            return None
+        if path.startswith(("/", "\\")) or ".." in re.split(r"[/\\]", path) or ":" in path:
+            self.wrong(node, f"the file {node.shown}", "a path below the policy's own folder", "")
+            return None
+        if self.read_file is None:
+            self.wrong(node, f"the file {node.shown} cannot be read here", "an inline list", "")
+            return None
+        try:
+            data = self.read_file(path)
+        except (OSError, KeyError, ValueError) as error:
+            self.wrong(
+                node,
+                f"the file {node.shown} cannot be read ({type(error).__name__})",
+                "a readable file beside the policy",
+                "check its name",
+            )
+            return None
+        if len(data) > MAX_LIST_BYTES:
+            self.wrong(
+                node,
+                f"the file {node.shown} has {len(data):,} bytes",
+                f"at most {MAX_LIST_BYTES:,}",
+                "send a membership field instead of a list this long",
+            )
+            return None
+        try:
+            text = data.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            self.wrong(
+                node, f"byte {error.start} of {node.shown} is not UTF-8", "UTF-8 text", "convert it"
+            )
+            return None
+        items = self.column(node, text, given.get("column"))
+        if items is None:
+            return None
+        self.draft.file_digests[path] = digest(items)
+        return NamedList(name, tuple(items), "text")
+
+    def column(self, node: Node, text: str, column: Node | None) -> list[str] | None:
+        """The items of a list file: its first column, or the one a header names."""
+        items: list[str] = []
+        at = 0
+        try:
+            for number, cells in enumerate(csv.reader(io.StringIO(text, newline=""))):
+                if number == 0 and column is not None:
+                    if column.text not in cells:
+                        self.wrong(
+                            column,
+                            f"the file has no column {column.shown}",
+                            "one of " + ", ".join(shorten(cell, 20) for cell in cells[:12]),
+                            nearest(column.text, cells),
+                        )
+                        return None
+                    at = cells.index(column.text)
+                    continue
+                item = cells[at].strip() if at < len(cells) else ""
+                if len(item) > MAX_LIST_ITEM:
+                    self.wrong(
+                        node,
+                        f"line {number + 1} of {node.shown} has {len(item):,} characters",
+                        f"at most {MAX_LIST_ITEM:,} an item",
+                        "one item a line",
+                    )
+                    return None
+                if item:
+                    items.append(item)
+                if len(items) > MAX_LIST_ITEMS:
+                    self.wrong(
+                        node,
+                        f"the file {node.shown} has more than {MAX_LIST_ITEMS:,} items",
+                        f"at most {MAX_LIST_ITEMS:,}",
+                        "send a membership field instead of a list this long",
+                    )
+                    return None
+        except csv.Error as error:
+            self.wrong(node, f"the file {node.shown} is no CSV file ({error})", "one item a line")
+            return None
+        return items
+
+    # ------------------------------------------------------------------ aggregates and values
+
+    def aggregates(self, node: Node) -> None:
+        if node.kind != "map":
+            self.wrong(node, f"aggregates is {node.shown}", "`name: {sum: …}` lines", "")
+            return
+        for key, spec in node.items:
+            if not self.usable_name(key, key.text):
+                continue
+            before = len(self.mistakes)
+            made = self.aggregate(key.text, spec)
+            if made is None or len(self.mistakes) > before:
+                self.draft.scope.broken.add(key.text)
+
+    def aggregate(self, name: str, spec: Node) -> DraftAggregate | None:
+        given = self.section(spec, "aggregate")
+        functions = [word for word in ("sum", "count") if word in given]
+        if len(functions) != 1:
+            if spec.kind == "map" and not any(
+                ("aggregate", key.text) in UNAVAILABLE for key, _ in spec.items
+            ):
+                self.wrong(spec, f"`{name}` has {len(functions)} functions", "`sum` or `count`", "")
+            return None
+        function = functions[0]
+        over = given.get("over")
+        stream = over.text if over is not None and over.kind == "scalar" else ""
+        if over is not None and stream not in ("decisions:submitted", "decisions:released"):
+            recorded = not stream.startswith("decisions")
+            self.wrong(
+                over,
+                f"over is {over.shown}"
+                + (": recorded events are not available yet" if recorded else ""),
+                "`decisions:submitted` or `decisions:released`",
+                nearest(stream, ("decisions:submitted", "decisions:released")),
+            )
+            return None
+        window = self.span(given["window"], "window") if "window" in given else None
+        by = []
+        for item in self.items(given["by"], "by") if "by" in given else []:
+            found = self.known_field(item, "by")
+            if found is not None:
+                if found.optional or found.kind in ("list", "object", "double"):
+                    self.wrong(
+                        item,
+                        f"by names `{item.text}`, "
+                        + ("which is optional" if found.optional else f"a {found.kind}"),
+                        "required texts, numbers or enums",
+                        "",
+                    )
+                by.append(found.name)
+        summed: Field | None = None
+        if function == "sum":
+            summed = self.known_field(given["sum"], "sum")
+            if summed is None:
+                return None
+            if summed.kind not in ("int", "decimal"):
+                self.wrong(
+                    given["sum"],
+                    f"sum of `{summed.name}`, a {summed.kind}",
+                    "an int or a decimal, so that the total is exact",
+                    "declare it as `{type: decimal, places: 2}`" if summed.kind == "double" else "",
+                )
+                return None
+        elif given["count"].text != "decisions":
+            self.wrong(given["count"], f"count is {given['count'].shown}", "`decisions`", "")
+        if window is None:
+            return None
+        kind = summed.kind if summed else "int"
+        made = DraftAggregate(
+            name=name,
+            slot=self.draft.scope.slot(),
+            function=function,
+            over=stream.partition(":")[2],
+            field=summed.name if summed else None,
+            by=tuple(by),
+            window_us=window,
+            places=(summed.places or 0) if summed else 0,
+            kind=kind,
+        )
+        self.draft.aggregates.append(made)
+        self.draft.scope.symbols[name] = Symbol(
+            name, "aggregate", Type(kind, unit=summed.unit if summed else None), made.slot
+        )
+        return made
+
+    def values(self, node: Node) -> None:
+        if node.kind != "map":
+            self.wrong(node, f"values is {node.shown}", "`name: expression` lines", "")
+            return
+        scope = self.draft.scope
+        parsed: dict[str, tuple[Node, Node, Expr]] = {}
+        for key, spec in node.items:
+            if not self.usable_name(key, key.text):
+                continue
+            tree = self.parse(spec, f"the value `{key.text}`")
+            if tree is None:
+                scope.broken.add(key.text)
+            else:
+                parsed[key.text] = (key, spec, tree)
+        done: set[str] = set()
+        path: list[str] = []
+
+        def visit(name: str) -> None:
+            if name in done or name not in parsed:
+                return
+            key, spec, tree = parsed[name]
+            if name in path:
+                ring = " → ".join([*path[path.index(name) :], name])
+                self.wrong(key, f"values in a ring: {ring}", "values that end in fields", "")
+                scope.broken.update(path[path.index(name) :])
+                return
+            path.append(name)
+            for inner in tree.walk():
+                if inner.op == "name":
+                    visit(inner.name)
+            path.pop()
+            if name not in done and name not in scope.broken:
+                self.value(name, spec, tree)
+            done.add(name)
+
+        for name in parsed:
+            visit(name)
+
+    def value(self, name: str, spec: Node, tree: Expr) -> None:
+        scope = self.draft.scope
+        checker = Checker(scope)
+        kind = checker.visit(tree)
+        self.faults(spec, checker.faults)
+        if kind is not ERROR and kind.kind in ("list", "object"):
+            self.wrong(spec, f"`{name}` gives {kind.words}", "a number, text, time or yes-or-no")
+            kind = ERROR
+        if kind is ERROR:
+            scope.broken.add(name)
+            return
+        slot = scope.slot()
+        self.draft.values.append(DraftValue(name, slot, tree, spec.text))
+        scope.symbols[name] = Symbol(
+            name,
+            "value",
+            Type("string") if kind.kind == "text" else kind,
+            slot,
+            maybe=bool(checker.unguarded(tree, frozenset())),
+            implies=checker.implied(tree),
+            expr=tree,
+            text=spec.text,
+        )
+
+    def parse(self, node: Node, what: str) -> Expr | None:
+        """The tree of an expression, or None with the mistake."""
+        if node.kind != "scalar":
+            self.wrong(
+                node,
+                f"{what} is {node.shown}",
+                "an expression as text",
+                "quote it if it starts with [ or {",
+            )
+            return None
+        try:
+            return parse(node.text)
+        except ExprError as error:
+            self.wrong(node, error.what, error.expected, error.fix, error.offset)
+            return None
+
+    def condition(self, node: Node, what: str, *, guarded: bool) -> Expr | None:
+        tree = self.parse(node, what)
+        if tree is None:
+            return None
+        checker = Checker(self.draft.scope)
+        checker.condition(tree, guarded)
+        self.faults(node, checker.faults)
+        return tree
+
+    def stakes(self, node: Node) -> None:
+        draft, scope = self.draft, self.draft.scope
+        given = self.section(node, "stakes")
+        if "reversible" in given:
+            draft.reversible = self.flag(given["reversible"], "reversible")
+        if "money" not in given:
+            return
+        spec = given["money"]
+        tree = self.parse(spec, "money")
+        checker = Checker(scope)
+        kind = checker.visit(tree) if tree is not None else ERROR
+        self.faults(spec, checker.faults)
+        if tree is None or kind is ERROR or kind.kind not in NUMBERS:
+            if kind is not ERROR:
+                self.wrong(spec, f"money gives {kind.words}", "a number", "")
+            scope.broken.add("stakes.money")
+            return
+        slot = scope.slot()
+        draft.money = DraftValue("stakes.money", slot, tree, spec.text)
+        draft.money_unit = kind.unit
+        alike = [f.places for f in draft.fields.values() if f.unit == kind.unit and f.places]
+        draft.money_places = max(alike, default=2)
+        scope.symbols["stakes.money"] = Symbol(
+            "stakes.money",
+            "stakes",
+            kind,
+            slot,
+            maybe=bool(checker.unguarded(tree, frozenset())),
+            implies=checker.implied(tree),
+            expr=tree,
+            text=spec.text,
+        )
+
+
+def nearest_key(spec: Node) -> str:
+    return "" if spec.items else "write such as `{type: decimal, places: 2}`"

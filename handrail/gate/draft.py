@@ -1,0 +1,137 @@
+"""A policy while it is read: its parts in the order in which they depend on each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from dataclasses import field as made
+from typing import Any
+
+from handrail.gate import values as val
+from handrail.gate.check import NamedList, Scope
+from handrail.gate.sentence import Sentence
+from handrail.gate.source import Node
+from handrail.gate.syntax import Expr
+from handrail.model.modes import Mode, OnUnknown, Severity
+from handrail.model.policy import Field, IfOpen, RouteLine, Sampling
+from handrail.model.ruling import Approval
+
+DEFAULT_UNDO_US = 10_000_000
+"""`review.undo` where the policy says nothing, µs."""
+
+
+@dataclass
+class Plan:
+    """How one declared field is read from a mapping."""
+
+    key: str
+    field: Field
+    slot: int
+    read: val.Reader
+    parts: list[Plan] = made(default_factory=list)
+    """Fields of a nested object."""
+
+
+@dataclass
+class Row:
+    """One condition with its consequence: a rule has one, a matrix one a row."""
+
+    when: Expr
+    source: str
+    then: Mode
+    severity: Severity
+    approvals: tuple[Approval, ...]
+    because: Sentence | None
+
+
+@dataclass
+class DraftRule:
+    id: str
+    line: int
+    column: int
+    rows: list[Row]
+    on_unknown: OnUnknown
+    trial: bool
+    same_case: tuple[str, ...]
+    matrix: bool
+
+
+@dataclass
+class DraftValue:
+    name: str
+    slot: int
+    expr: Expr
+    source: str
+
+
+@dataclass
+class DraftAggregate:
+    name: str
+    slot: int
+    function: str
+    over: str
+    field: str | None
+    by: tuple[str, ...]
+    window_us: int
+    places: int
+    kind: str
+
+
+@dataclass
+class DraftTiers:
+    risks: list[tuple[str, Expr | None, str]]
+    """Name, condition (None for `else`), its text."""
+    bounds: list[float | None]
+    """Lower bounds of confidence; None for `none`."""
+    cells: dict[str, list[Mode]]
+
+
+@dataclass
+class DraftCase:
+    name: str
+    node: Node
+    facts: dict[str, Any] = made(default_factory=dict)
+    proposal: dict[str, Any] = made(default_factory=dict)
+    confidence: Any = None
+    lists: dict[str, tuple[Any, ...]] = made(default_factory=dict)
+    aggregates: dict[str, Any] = made(default_factory=dict)
+    expected: dict[str, tuple[Node, Any]] = made(default_factory=dict)
+    """`fires`, `unknown`, `trials`, `lane`, `mode`, `values` → (place, wanted)."""
+
+
+@dataclass
+class Draft:
+    """All of a policy, read. Usable only when the reader found no mistake."""
+
+    scope: Scope = made(default_factory=Scope)
+    workflow: str = ""
+    title: str = ""
+    owners: tuple[str, ...] = ()
+    review_by: str | None = None
+    subject: tuple[str, ...] = ()
+    requester: str | None = None
+    if_open: IfOpen = IfOpen.REPLACE
+    otherwise: Mode = Mode.IN_THE_LOOP
+    plans: list[Plan] = made(default_factory=list)
+    fields: dict[str, Field] = made(default_factory=dict)
+    values: list[DraftValue] = made(default_factory=list)
+    aggregates: list[DraftAggregate] = made(default_factory=list)
+    lists: dict[str, NamedList] = made(default_factory=dict)
+    list_digests: dict[str, str] = made(default_factory=dict)
+    file_digests: dict[str, str] = made(default_factory=dict)
+    rules: list[DraftRule] = made(default_factory=list)
+    tiers: DraftTiers | None = None
+    money: DraftValue | None = None
+    money_unit: str | None = None
+    money_places: int = 2
+    reversible: bool = False
+    confidence_slot: int = 0
+    routes: list[RouteLine] = made(default_factory=list)
+    reasons: dict[str, str] = made(default_factory=dict)
+    edit: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
+    if_approved: Sentence | None = None
+    if_rejected: Sentence | None = None
+    undo_us: int = DEFAULT_UNDO_US
+    valid_us: int | None = None
+    sampling: Sampling = made(default_factory=Sampling)
+    cases: list[DraftCase] = made(default_factory=list)
