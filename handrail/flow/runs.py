@@ -246,7 +246,7 @@ def list_doubts(command: ListDoubts, actor: Actor, ports: Ports) -> list[Doubt]:
                     decision_id=grant.decision_id,
                     workflow=filed.decision.workflow,
                     subject=filed.decision.subject,
-                    value=outcome.approved if outcome else None,
+                    value=outcome.approved if outcome is not None else None,
                 )
             )
         return found

@@ -37,8 +37,8 @@ def withdraw(command: Withdraw, actor: Actor, ports: Ports) -> Outcome[Any]:
             outcome = tx.outcomes.get(filed.decision.id)
             if outcome is not None and outcome.verdict is Verdict.WITHDRAWN:
                 return outcome
-            verdict = outcome.verdict.value if outcome else "released"
-            at = time_text(outcome.at) if outcome else ""
+            verdict = outcome.verdict.value if outcome is not None else "released"
+            at = time_text(outcome.at) if outcome is not None else ""
             raise Conflict(
                 f"{filed.decision.id} is {verdict} since {at}; it can no longer be withdrawn",
                 {"verdict": verdict, "at": at},

@@ -54,7 +54,11 @@ def test_accept_modify_and_reject_differ_in_outcome_and_feedback(world: World) -
     world.vote(three, "reject")
     world.after(10)
     outcomes = [world.outcome(ruling) for ruling in (one, two, three)]
-    assert [o.verdict.value for o in outcomes if o] == ["approved", "edited", "rejected"]
+    assert [o.verdict.value for o in outcomes if o is not None] == [
+        "approved",
+        "edited",
+        "rejected",
+    ]
     assert outcomes[1] is not None and outcomes[1].value == {"amount": "150.00"}
     rows = {row.decision_id: row for row in world.call(c.ListFeedback())}
     assert rows[two.decision_id].recommendation == {"amount": "200.00"}
@@ -118,7 +122,8 @@ def test_a_repeat_gets_the_first_ruling_even_after_a_policy_change(world: World)
     first = world.submit(20, key="k1")
     from .conftest import REFUND
 
-    world.policy(REFUND.replace("amount > 100\n", "amount > 5\n"))
+    stricter = REFUND.replace("amount > 100\n", "amount > 5\n")
+    world.policy(stricter.replace("{amount: 20}", "{amount: 2}"))
     assert world.submit(20, key="k1") == first
     assert world.submit(20, key="k2", order="o9").lane is Lane.HOLD
     with pytest.raises(Conflict, match="used before"):
