@@ -53,7 +53,7 @@ def check(
                 "gate_digest": policy.gate_digest,
                 "cost": policy.cost,
                 "rules": len(policy.rules),
-                "cases": policy.cases,
+                "cases": len(policy.cases),
                 "mistakes": [],
             }
         )

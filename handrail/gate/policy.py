@@ -75,6 +75,8 @@ class Policy:
     """How long an unused approval stays good, µs; None for ever."""
     cost: int
     """AST node visits of one evaluation, at most."""
+    cases: tuple[str, ...]
+    """Names of the cases in the file."""
 
     def __init__(self, draft: Draft, text: str, path: str) -> None:
         self._draft = draft
@@ -102,6 +104,7 @@ class Policy:
         self.version = digest({"text": text, "files": draft.file_digests}).partition(":")[2]
         self.gate_digest = digest(_gate_tree(draft))
         self.cost = sum(1 for tree in _trees(draft) for _ in tree.walk())
+        self.cases = tuple(case.name for case in draft.cases)
         self._name = f"{self.workflow}@{self.version}"
         self._width = len(self.fields)
         self._tail: list[Any] = [None] * (draft.scope.size - self._width)
