@@ -334,7 +334,9 @@ class Store(Protocol):
         """Run a use case in a transaction and return its result once it is durable.
 
         An exception rolls this use case back, and only this one. Raises `Unavailable` where the
-        store cannot commit; then nothing of it happened.
+        store could not make it durable: nobody sees it or is told of it, but after a crash it may
+        be found stored (the flush failed, and yet the bytes arrived). So it is repeated with its
+        key, never taken for done or for undone.
         """
 
     def begin(self, use_case: Callable[[Transaction], T]) -> Future[T]:

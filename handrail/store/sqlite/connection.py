@@ -11,6 +11,9 @@ from handrail.model.errors import Unavailable
 
 MEMORY = ":memory:"
 
+MOUNTS = Path("/proc/self/mountinfo")
+"""Where Linux lists what is mounted; absent elsewhere."""
+
 REMOTE = frozenset(
     (
         "afs",
@@ -70,7 +73,7 @@ def refuse_network(path: str) -> None:
     SQLite's locks and its shared memory do not hold there: two machines would write at once.
     """
     try:
-        mounts = Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape")
+        mounts = MOUNTS.read_text("utf-8", "surrogateescape")
     except OSError:
         return
     kind = file_system(Path(path).resolve(), mounts)

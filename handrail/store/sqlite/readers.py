@@ -30,7 +30,8 @@ class Reader:
             self.transaction.start(now)
             return query(self.transaction)
         finally:
-            self.connection.execute("ROLLBACK")
+            if self.connection.in_transaction:
+                self.connection.execute("ROLLBACK")
 
 
 class Readers:
@@ -40,6 +41,7 @@ class Readers:
         self._connect = connect
         self._free: queue.LifoQueue[Reader | None] = queue.LifoQueue()
         self._most = max(1, most)
+        self._closed = False
         for _ in range(self._most):
             self._free.put(None)
 
@@ -47,6 +49,8 @@ class Readers:
         """Run `query` on a free connection, waiting for one where all are in use."""
         reader = self._free.get()
         try:
+            if self._closed:
+                raise Unavailable("the store is closed; open it again")
             if reader is None:
                 reader = Reader(self._connect())
             return reader.run(query, now())
@@ -55,10 +59,12 @@ class Readers:
 
     def close(self) -> None:
         """Wait for running queries, then close all connections."""
-        for _ in range(self._most):
-            reader = self._free.get()
+        readers = [self._free.get() for _ in range(self._most)]
+        self._closed = True
+        for reader in readers:
             if reader is not None:
                 reader.connection.close()
+            self._free.put(None)
 
 
 class SharedReader:

@@ -267,9 +267,11 @@ class Writer:
             self._steps("store.use_case")
         except BaseException as error:
             transaction.back_to(mark)
-            # After some errors SQLite has rolled back everything, the other members included.
-            if isinstance(error, _BROKEN) or not self._connection.in_transaction:
+            if isinstance(error, _BROKEN):
                 raise
+            if not self._connection.in_transaction:
+                # SQLite has rolled back everything, the other members of the group included.
+                raise apsw.AbortError(f"a use case lost the transaction: {error}") from error
             execute("ROLLBACK TO use_case")
             execute("RELEASE use_case")
             member.error = _mapped(error)

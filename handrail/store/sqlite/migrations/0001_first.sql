@@ -172,6 +172,8 @@ CREATE TABLE people (
     added_at INTEGER NOT NULL
 ) STRICT;
 
+CREATE INDEX people_registered ON people (seq) WHERE holds <> '[]';
+
 CREATE TABLE policy_versions (
     seq INTEGER PRIMARY KEY,
     workflow TEXT NOT NULL,
