@@ -15,6 +15,7 @@ from typing import Any
 
 from handrail.gate import explain
 from handrail.gate import values as val
+from handrail.gate.cases import run
 from handrail.gate.check import Type
 from handrail.gate.draft import Draft, DraftCase, DraftRule, Plan, Row
 from handrail.gate.reader import Reader
@@ -812,7 +813,6 @@ def _load(
     run_cases: bool,
     require_cases: bool,
 ) -> tuple[Policy | None, list[Mistake]]:
-    from handrail.gate.cases import run  # a case is evaluated by the policy it belongs to
 
     root, decoded, mistakes = read(text, path)
     if root is None:

@@ -126,7 +126,7 @@ def read(text: str | bytes, path: str) -> tuple[Node | None, str, list[Mistake]]
             )
     text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     rewritten, raw, mistakes = _take_raw(text, path)
-    builder = _Builder(path, raw)
+    builder = _Builder(path, raw, rewritten)
     root: Node | None = None
     try:
         root = builder.document(iter(YAML(typ="safe", pure=True).parse(rewritten)))
@@ -184,8 +184,9 @@ class _Stop(Exception):
 class _Builder:
     """Nodes from YAML events, with every refused feature named once at its place."""
 
-    def __init__(self, path: str, raw: dict[tuple[int, int], str]) -> None:
+    def __init__(self, path: str, raw: dict[tuple[int, int], str], text: str) -> None:
         self.path = path
+        self.directive = text[: ("\n" + text).find("\n%")].count("\n") + 1
         self.raw = raw
         self.mistakes: list[Mistake] = []
         self.count = 0
@@ -209,7 +210,16 @@ class _Builder:
             if kind == "DocumentStartEvent":
                 documents += 1
                 if event.version is not None or event.tags:
-                    self.wrong(event, "a YAML directive (`%…`)", "none", "delete the line")
+                    self.mistakes.append(
+                        _mistake(
+                            self.path,
+                            self.directive,
+                            1,
+                            "a YAML directive (`%…`)",
+                            "none",
+                            "delete the line",
+                        )
+                    )
                 if documents > 1:
                     self.wrong(
                         event, "a second document", "one policy a file", "move it to its own file"
@@ -247,7 +257,8 @@ class _Builder:
         if event.anchor is not None:
             self.wrong(event, f"an anchor (`&{event.anchor}`)", "plain values", "delete the anchor")
         if event.tag is not None:
-            self.wrong(event, f"a tag (`{event.tag}`)", "plain values", "delete the tag")
+            tag = str(event.tag).replace("tag:yaml.org,2002:", "!!")
+            self.wrong(event, f"a tag (`{tag}`)", "plain values", "delete the tag")
         if kind == "ScalarEvent":
             node = Node("scalar", line, column)
             node.text = event.value
@@ -354,7 +365,8 @@ def _take_raw(text: str, path: str) -> tuple[str, dict[tuple[int, int], str], li
         start = match.start(4) if match[4] is not None else len(line)
 
         def wrong(what: str, expected: str, fix: str, column: int, at: int = index) -> None:
-            mistakes.append(_mistake(path, at + 1, column + 1, what, expected, fix))
+            if len(mistakes) < MAX_MISTAKES:
+                mistakes.append(_mistake(path, at + 1, column + 1, what, expected, fix))
 
         name = match[2]
         deeper = _deeper_line(lines, index, key_column)
@@ -396,6 +408,9 @@ def _take_raw(text: str, path: str) -> tuple[str, dict[tuple[int, int], str], li
                 body = lines[later]
                 if body.strip() and len(body) - len(body.lstrip(" ")) <= key_column:
                     break
+                # Read as if it had been on one line, so that this is the only mistake.
+                if not body.lstrip().startswith("#"):
+                    rest = f"{rest} {body.strip()}".rstrip()
                 lines[later] = ""
         raw[(index + 1, start + 1)] = rest
         lines[index] = line[:start] + "'" + rest.replace("'", "''") + "'"
