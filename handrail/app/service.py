@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any
 
@@ -19,7 +19,7 @@ from handrail.model.commands import (
     WaitOutcome,
     WaitOutcomes,
 )
-from handrail.model.errors import BadInput, Refused, Unavailable
+from handrail.model.errors import BadInput, NotFound, Refused, Unavailable
 from handrail.model.outcome import Outcome
 from handrail.model.people import Actor
 
@@ -32,16 +32,22 @@ class Service:
     """Answers every command of `ROUTES`; what every transport and the server end at.
 
     `refresh` is called before a command that the gate answers, so that changed policy files are
-    seen. While `only_reads` holds a sentence, commands that write are refused with it.
+    seen; `mistakes` are those of files that are not active. While `only_reads` holds a sentence,
+    commands that write are refused with it.
     """
 
     def __init__(
-        self, ports: Ports, signals: Signals, refresh: Callable[[], None] = lambda: None
+        self,
+        ports: Ports,
+        signals: Signals,
+        refresh: Callable[[], None] = lambda: None,
+        mistakes: Mapping[str, Exception] | None = None,
     ) -> None:
         self.ports = ports
         self.signals = signals
         self.only_reads: str | None = None
         self._refresh = refresh
+        self._mistakes = mistakes if mistakes is not None else {}
 
     def call(self, command: Command, actor: Actor) -> Any:
         """The answer, once it is durable. Blocks for as long as a wait asks."""
@@ -52,7 +58,13 @@ class Service:
             self._refresh()
         if self.only_reads and ROUTES[kind].method != "GET" and kind is not Preview:
             raise Refused(self.only_reads)
-        return USE_CASES[kind](command, actor, self.ports)
+        try:
+            return USE_CASES[kind](command, actor, self.ports)
+        except NotFound as error:
+            if isinstance(command, Submit | Preview) and self._mistakes:
+                wrong = "\n".join(str(mistake) for mistake in self._mistakes.values())
+                raise NotFound(f"{error}\nNot active because of mistakes:\n{wrong}") from error
+            raise
 
     def _wait(self, command: WaitOutcome | WaitOutcomes, actor: Actor) -> Any:
         woken = threading.Event()

@@ -130,7 +130,9 @@ class Workspace:
             )
             self.signals = Signals()
             self.policies = PolicyFolder(self.paths.policies, self.ports)
-            self.service = Service(self.ports, self.signals, self.policies.refresh)
+            self.service = Service(
+                self.ports, self.signals, self.policies.refresh, self.policies.mistakes
+            )
             self.scheduler = Scheduler(
                 self.ports,
                 channels=(LogChannel(),) if channels is None else channels,

@@ -1,8 +1,8 @@
 """The client's names, awaitable. One implementation: each call runs in a thread of its own.
 
 A pool would be shorter, and a pool's worth of waits would hold up every other call; a waiting
-thread costs some tens of kilobytes. A cancelled task stops waiting at once; what its thread had
-already sent is still carried out.
+thread costs some tens of kilobytes. A cancelled task is done at once; its thread ends with the
+command it had sent, and sends no other.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
 from handrail.client.runs import Run
+from handrail.client.transport import HERE
 from handrail.model.outcome import Outcome, Receipt
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def _start(call: Callable[[], R]) -> asyncio.Future[R]:
             future.set_exception(error)
 
     def work() -> None:
+        HERE.abandoned = future.cancelled
         result, error = None, None
         try:
             result = call()
@@ -51,7 +53,7 @@ def _start(call: Callable[[], R]) -> asyncio.Future[R]:
     return future
 
 
-def _awaitable(call: Callable[P, R]) -> Callable[P, Awaitable[R]]:
+def _awaitable(call: Callable[P, R]) -> Callable[P, Coroutine[Any, Any, R]]:
     async def awaited(*args: P.args, **kwargs: P.kwargs) -> R:
         return await _start(lambda: call(*args, **kwargs))
 

@@ -13,6 +13,7 @@ from handrail.client.convert import wire, wire_object
 from handrail.client.transport import Transport
 from handrail.model.commands import RowAnswer, Submit, SubmitBatch
 from handrail.model.errors import BadInput, HandrailError
+from handrail.model.html import html_table
 from handrail.model.people import Actor
 from handrail.model.problem import error_of
 from handrail.model.ruling import Ruling
@@ -59,6 +60,10 @@ class Rulings(Sequence[Ruling]):
             lanes[ruling.lane] += 1
         counts = ", ".join(f"{lane} {count}" for lane, count in lanes.items())
         return f"<Rulings: {counts}, bad {len(self.bad)}>"
+
+    def _repr_html_(self) -> str:
+        rows = [(row["key"], f"{row['lane']}: {row['why']}") for row in self.to_dicts()[:20]]
+        return html_table(repr(self)[1:-1], rows)
 
     def to_dicts(self) -> list[dict[str, Any]]:
         """One flat dict a ruling; `rules` are the ids of the rules that fired."""

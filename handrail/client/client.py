@@ -14,7 +14,7 @@ from handrail.client.batch import Columns, OnBad, Rulings, proposal_columns, sub
 from handrail.client.convert import wire, wire_object
 from handrail.client.guard import Guard
 from handrail.client.runs import Run
-from handrail.client.transport import Transport
+from handrail.client.transport import HERE, Transport
 from handrail.model.commands import (
     AddLabel,
     Command,
@@ -205,10 +205,11 @@ class Client:
             outcome = self._send(WaitOutcome(decision_id=name, wait=min(left, WAIT_SECONDS)))
             if outcome is not None:
                 return outcome  # type: ignore[no-any-return]
-            if until is not None and time.monotonic() >= until:
+            if (until is not None and time.monotonic() >= until) or HERE.abandoned():
                 break
-        late = WaitTimeout(f"{name} has no outcome after {timeout:g} s; wait again, or withdraw it")
-        if on_timeout == "raise":
+        limit = f" after {timeout:g} s" if timeout is not None else ""
+        late = WaitTimeout(f"{name} has no outcome{limit}; wait again, or withdraw it")
+        if on_timeout == "raise" or timeout is None or HERE.abandoned():
             raise late
         try:
             return self.withdraw(name, reason=f"no outcome within {timeout:g} s")
@@ -239,9 +240,10 @@ class Client:
             for outcome in outcomes:
                 del names[outcome.decision_id]
             yield from outcomes
-            if names and until is not None and time.monotonic() >= until:
+            late = until is not None and time.monotonic() >= until
+            if names and (late or HERE.abandoned()):
                 raise WaitTimeout(
-                    f"{len(names)} decisions have no outcome after {timeout:g} s, "
+                    f"{len(names)} decisions have no outcome after {timeout} s, "
                     f"such as {next(iter(names))}; wait for them again"
                 )
 

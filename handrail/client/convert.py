@@ -121,7 +121,7 @@ def _other(value: Any, pointer: str, depth: int) -> Any:
         fields = dataclasses.fields(value)
         return _nested({f.name: getattr(value, f.name) for f in fields}, pointer, depth)
     if callable(getattr(value, "model_dump", None)) and hasattr(kind, "model_fields"):
-        return _nested(value.model_dump(mode="python"), pointer, depth)
+        return _nested(value.model_dump(mode="python", warnings=False), pointer, depth)
     raise BadInput(
         f"{_a(kind.__name__)} is not a value a decision can hold; {_fix(value)}", pointer
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from handrail.model.commands import (
@@ -16,6 +18,16 @@ from handrail.model.commands import (
     WaitOutcomes,
 )
 from handrail.model.people import Actor
+
+
+class Here(threading.local):
+    """What the current thread does, and whether anybody still wants it."""
+
+    abandoned: Callable[[], bool] = staticmethod(lambda: False)
+    """True once the task is cancelled that this thread works for."""
+
+
+HERE = Here()
 
 
 class Transport(Protocol):

@@ -267,6 +267,10 @@ class DecisionView(msgspec.Struct, frozen=True, kw_only=True):
         """Plain values for JSON."""
         return msgspec.to_builtins(self)  # type: ignore[no-any-return]
 
+    def _repr_html_(self) -> str:
+        outcome = "" if self.outcome is None else self.outcome._repr_html_()
+        return self.ruling._repr_html_() + outcome
+
 
 class RowAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """Answer to one row of a batch: a ruling, or what was wrong with the row."""

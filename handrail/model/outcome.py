@@ -7,7 +7,9 @@ from typing import Any, Generic, NoReturn, TypeVar
 import msgspec
 
 from handrail.model.errors import NotAllowed
+from handrail.model.html import html_table
 from handrail.model.modes import GrantState, Verdict
+from handrail.model.wire import time_text
 
 V = TypeVar("V")
 
@@ -57,6 +59,20 @@ class Outcome(msgspec.Struct, Generic[V], frozen=True, kw_only=True):
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, `allowed` included."""
         return {**msgspec.to_builtins(self), "allowed": self.allowed}
+
+    def _repr_html_(self) -> str:
+        return html_table(
+            f"Outcome of {self.decision_id}",
+            [
+                ("verdict", self.verdict),
+                ("allowed", self.allowed),
+                ("value", self.approved),
+                ("why", self.why),
+                ("reason", self.reason),
+                ("by", self.by),
+                ("at", time_text(self.at)),
+            ],
+        )
 
 
 class Grant(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,7 +6,9 @@ from typing import Any
 
 import msgspec
 
+from handrail.model.html import html_table
 from handrail.model.modes import Lane, Mode, Severity, Silence
+from handrail.model.wire import time_text
 
 Scalar = str | int | float | bool | None
 """A value as it is stored: decimals are strings with exactly their declared places."""
@@ -165,3 +167,20 @@ class Ruling(msgspec.Struct, frozen=True, kw_only=True):
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return msgspec.to_builtins(self)  # type: ignore[no-any-return]
+
+    def _repr_html_(self) -> str:
+        return html_table(
+            f"Ruling on {self.decision_id}",
+            [
+                ("lane", self.lane),
+                ("mode", self.mode),
+                ("severity", self.severity),
+                ("why", self.why),
+                ("fired", [f"{fired.rule}: {fired.because}" for fired in self.fired]),
+                ("unknown", [f"{unknown.rule}: {unknown.why}" for unknown in self.unknown]),
+                ("approvers", self.approvers),
+                ("due", None if self.due is None else time_text(self.due)),
+                ("review", self.review_url),
+                ("policy", self.policy),
+            ],
+        )
