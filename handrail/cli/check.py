@@ -63,8 +63,8 @@ def check(
         for one in found:
             if not one["mistakes"]:
                 shell.say(
-                    f"{one['path']}: ok, {one['rules']} rules, {one['cases']} cases held, "
-                    f"cost {one['cost']:,} node visits"
+                    f"{one['path']}: ok, {one['rules']} rules, {one['cases']} cases come out "
+                    f"as written, cost {one['cost']:,} node visits"
                 )
         for mistake in mistakes:
             shell.complain_line(str(mistake))

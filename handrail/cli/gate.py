@@ -96,7 +96,7 @@ def gate(
     run = _Run(shell, plan, bad_path=beside / f"{input.stem}.bad.jsonl", output=output)
     with ExitStack() as stack:
         if submit:
-            run.client = stack.enter_context(shell.open())
+            run.client = stack.enter_context(shell.open(stays=True))
         run.go()
     run.report(str(path))
     if run.tally.rows and run.tally.judged == 0:

@@ -28,6 +28,10 @@ POLICIES = "policies"
 """Folder of a workspace with its policy files; its presence makes a folder a workspace."""
 
 
+PROGRAM = "handrail-cli"
+"""Name under which the command line submits."""
+
+
 class Shell:
     """One run of the command line."""
 
@@ -73,11 +77,18 @@ class Shell:
             ) from error
 
     @contextmanager
-    def open(self) -> Iterator[Client]:
-        """The workspace as a client for programs: it submits, waits and looks."""
-        import handrail
+    def open(self, *, stays: bool = False) -> Iterator[Client]:
+        """The workspace as a client for programs: it submits, waits and looks.
 
-        client = handrail.open(self.workspace, name="handrail-cli", desk=False)
+        `stays` is for commands that go on for a while: where nobody owns the workspace they start
+        the server by which others join. A short command does without; others wait for it.
+        """
+        from handrail.app import open_workspace
+
+        serve: Any = None
+        if stays:
+            from handrail.server.local import serve
+        client = open_workspace(self.workspace, actor=Actor(name=PROGRAM), serve=serve)
         try:
             yield client
         finally:

@@ -23,7 +23,7 @@ def wait(
 ) -> None:
     """Wait for the outcome. Exits with 0 where it is allowed, 1 where not, 4 when time is up."""
     shell = shell_of(ctx)
-    with shell.open() as client:
+    with shell.open(stays=True) as client:
         outcome = client.wait(decision, timeout=timeout)
     if shell.json:
         shell.document(outcome.to_dict())
