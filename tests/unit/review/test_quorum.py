@@ -14,9 +14,7 @@ from handrail.review.quorum import in_words, merge, missing
 
 
 def person(number: int, *holds: str) -> Person:
-    return Person(
-        id=f"p_{number:026d}", handle=f"p{number}@example.com", holds=holds, added_at=0
-    )
+    return Person(id=f"p_{number:026d}", handle=f"p{number}@example.com", holds=holds, added_at=0)
 
 
 def test_nobody_has_approved_so_everything_is_missing() -> None:
