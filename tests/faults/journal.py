@@ -215,7 +215,7 @@ class Journaled:
     def call(self, command: c.Command, actor: Actor) -> Any:
         if isinstance(command, SEEN):
             answer = self._transport.call(command, actor)
-            if answer:
+            if answer is not None and answer != []:
                 number = self._intent(command, actor)
                 self._end(number, answer=msgspec.to_builtins(answer))
             return answer

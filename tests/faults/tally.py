@@ -1,0 +1,50 @@
+"""Counts of a run of faults."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import msgspec
+
+from tests.faults.checker import Finding
+
+LOST = frozenset(("lost", "half", "unstored"))
+TWICE = frozenset(("decided-twice", "ran-twice", "undone-too-late"))
+
+
+class Tally(msgspec.Struct, kw_only=True):
+    """What a run did and found."""
+
+    kind: str
+    faults: int = 0
+    decisions: int = 0
+    effects: int = 0
+    in_doubt: int = 0
+    struck: Counter[str] = msgspec.field(default_factory=Counter)
+    """Faults at each named step."""
+    found: list[tuple[int, Finding]] = msgspec.field(default_factory=list)
+    """Number of the fault, and the broken promise."""
+
+    def add(self, number: int, found: list[Finding]) -> None:
+        self.found += [(number, finding) for finding in found]
+
+    @property
+    def promises(self) -> set[str]:
+        """Promises that were broken."""
+        return {finding.promise for _, finding in self.found}
+
+    def figures(self) -> dict[str, Any]:
+        """For the result file."""
+        broken = Counter(finding.promise for _, finding in self.found)
+        return {
+            "kind": self.kind,
+            "faults": self.faults,
+            "decisions": self.decisions,
+            "effects": self.effects,
+            "in_doubt": self.in_doubt,
+            "lost": sum(many for promise, many in broken.items() if promise in LOST),
+            "twice": sum(many for promise, many in broken.items() if promise in TWICE),
+            "other": sum(many for promise, many in broken.items() if promise not in LOST | TWICE),
+            "struck": dict(sorted(self.struck.items())),
+        }
