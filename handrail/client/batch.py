@@ -136,7 +136,11 @@ class Columns(msgspec.Struct, frozen=True, kw_only=True):
 
     def submit(self, row: Any, pointer: str) -> Submit:
         """The command of one row. Raises `BadInput` with a pointer into the rows."""
-        facts = wire_object(row, pointer)
+        facts = {
+            column: value
+            for column, value in wire_object(row, pointer).items()
+            if value is not None
+        }
         if self.key not in facts:
             raise BadInput(
                 f"has no {self.key!r}, which names the row; it has {', '.join(facts) or 'nothing'}",
@@ -198,9 +202,9 @@ def proposal_columns(given: str | Sequence[str] | Mapping[str, str] | None) -> d
 def rows_of(rows: Any) -> tuple[Iterator[Any], int | None, Sequence[str] | None]:
     """Rows one by one; how many there are and the names of the columns where these are known.
 
-    In frames and tables a missing value (None, null, NA, NaT, and NaN in pandas, which has no other
-    word for it) is left out of its row. NaN in Polars, Arrow and plain rows stays NaN and is
-    refused: there a missing value has its own word.
+    A missing value (None, null, NA, NaT, and NaN in pandas, which has no other word for it) is left
+    out of its row. NaN in Polars, Arrow and plain rows stays NaN and is refused: there a missing
+    value has its own word.
     """
     home = type(rows).__module__.partition(".")[0]
     name = type(rows).__name__
@@ -209,7 +213,7 @@ def rows_of(rows: Any) -> tuple[Iterator[Any], int | None, Sequence[str] | None]
     if home == "polars" and name == "LazyFrame":
         rows, name = rows.collect(), "DataFrame"
     if home == "polars" and name == "DataFrame":
-        return (_present(row) for row in rows.iter_rows(named=True)), rows.height, rows.columns
+        return rows.iter_rows(named=True), rows.height, rows.columns
     if home == "pyarrow" and name in ("Table", "RecordBatch"):
         return _arrow(rows), rows.num_rows, rows.schema.names
     if isinstance(rows, Mapping | str | bytes) or not isinstance(rows, Iterable):
@@ -227,19 +231,14 @@ def _pandas(frame: Any) -> Iterator[dict[Any, Any]]:
         yield {
             column: value
             for column, value in zip(columns, values, strict=True)
-            if not (value is None or (isinstance(value, float) and math.isnan(value)))
-            and type(value).__name__ not in ("NAType", "NaTType")
+            if not (isinstance(value, float) and math.isnan(value))
         }
-
-
-def _present(row: dict[str, Any]) -> dict[str, Any]:
-    return {column: value for column, value in row.items() if value is not None}
 
 
 def _arrow(table: Any) -> Iterator[dict[str, Any]]:
     batches = table.to_batches(max_chunksize=CHUNK) if hasattr(table, "to_batches") else [table]
     for batch in batches:
-        yield from map(_present, batch.to_pylist())
+        yield from batch.to_pylist()
 
 
 def submit_many(
@@ -285,6 +284,7 @@ def submit_many(
             if isinstance(wrong, BadInput):
                 wrong = BadInput(wrong.message, f"/rows/{index}{wrong.pointer}")
             if on_bad != "skip":
+                wrong.add_note(f"in row {index} of what was submitted, key {command.key}")
                 raise wrong
             bad.append(BadRow(row=index, key=command.key, error=wrong))
         done += len(chunk)

@@ -156,8 +156,8 @@ class Client:
 
         `key`, `confidence` and `subject` name columns; `proposal` names those that would run (a
         mapping renames them: field of the proposal to column). The other columns are facts, the
-        key and subject columns included. In tables, missing values are left out of their row; in
-        pandas NaN means missing. `model` is the name and version of what proposed.
+        key and subject columns included. Missing values are left out of their row; in pandas
+        NaN means missing. `model` is the name and version of what proposed.
 
         `on_bad`: `raise` stops at the first bad row, with its number in the pointer; what came
         before it is stored, and running again repeats nothing, because rows have keys. `hold` makes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import functools
 import inspect
@@ -82,24 +83,26 @@ class Guard:
         @functools.wraps(function)
         def guarded(*args: Any, **kwargs: Any) -> Any:
             asked = self._ask(signature.bind(*args, **kwargs))
-            try:
-                outcome = self._decided(asked)
-                call = self._approved(asked, outcome, hints)
-                with client.run(outcome):
-                    return function(*call.args, **call.kwargs)
-            except (NotAllowed, AlreadyRun) as error:
-                return self._answer(error, asked)
+            with contextlib.ExitStack() as stack:
+                try:
+                    outcome = self._decided(asked)
+                    call = self._approved(asked, outcome, hints)
+                    stack.enter_context(client.run(outcome))
+                except (NotAllowed, AlreadyRun) as error:
+                    return self._answer(error, asked)
+                return function(*call.args, **call.kwargs)
 
         @functools.wraps(function)
         async def guarded_async(*args: Any, **kwargs: Any) -> Any:
             asked = self._ask(signature.bind(*args, **kwargs))
-            try:
-                outcome = await client.aio.do(self._decided, asked)
-                call = self._approved(asked, outcome, hints)
-                async with client.aio.run(outcome):
-                    return await function(*call.args, **call.kwargs)
-            except (NotAllowed, AlreadyRun) as error:
-                return self._answer(error, asked)
+            async with contextlib.AsyncExitStack() as stack:
+                try:
+                    outcome = await client.aio.do(self._decided, asked)
+                    call = self._approved(asked, outcome, hints)
+                    await stack.enter_async_context(client.aio.run(outcome))
+                except (NotAllowed, AlreadyRun) as error:
+                    return self._answer(error, asked)
+                return await function(*call.args, **call.kwargs)
 
         wrapper: Any = guarded_async if inspect.iscoroutinefunction(function) else guarded
         wrapper.__signature__ = signature
