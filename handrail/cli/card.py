@@ -33,8 +33,18 @@ class Painted(msgspec.Struct, frozen=True, kw_only=True):
     """How many of them a person must have had in view before deciding."""
 
 
-def paint(card: Card, *, width: int, now: int, similar: Mapping[str, int] | None = None) -> Painted:
-    """The card at `width` cells. `now` is µs UTC; `similar` counts verdicts on the same rules."""
+def paint(
+    card: Card,
+    *,
+    width: int,
+    now: int,
+    similar: Mapping[str, int] | None = None,
+    me: str | None = None,
+) -> Painted:
+    """The card at `width` cells. `now` is µs UTC; `similar` counts verdicts on the same rules.
+
+    `me` is who looks, so that a seat of their own is not shown as somebody else's.
+    """
     page = _Page(width)
     severity = str(card.severity) if card.severity else "-"
     page.add("WHAT", _cut(card.what), style="bold")
@@ -46,7 +56,7 @@ def paint(card: Card, *, width: int, now: int, similar: Mapping[str, int] | None
     key_lines = len(page.lines)
     for name, before, after in card.diff:
         page.add("CHANGES", f"{visible(name)}: {value_text(before)} → {value_text(after)}")
-    page.add("DUE", _deadline(card, now))
+    page.add("DUE", _deadline(card, now, me))
     page.add("SIMILAR", _similar(similar))
     page.add("ABOUT", f"{visible(card.workflow)}, {card.mode}, severity {severity}, {card.review}")
     if card.requester:
@@ -139,14 +149,14 @@ def _stakes(card: Card) -> str:
     reach = f"{card.attached:,} decisions" if card.attached != 1 else "1 decision"
     return " · ".join(
         [
-            visible(card.money) if card.money else "money not declared",
+            f"money {visible(card.money)}" if card.money else "money not declared",
             reach,
             "can be reversed" if card.reversible else "CANNOT be reversed",
         ]
     )
 
 
-def _deadline(card: Card, now: int) -> str:
+def _deadline(card: Card, now: int, me: str | None) -> str:
     parts: list[str] = []
     if card.status is not ReviewStatus.OPEN:
         who = visible(card.decided_by) if card.decided_by else "nobody"
@@ -160,7 +170,7 @@ def _deadline(card: Card, now: int) -> str:
     parts.append("asked: " + (", ".join(visible(name) for name in card.to) or "nobody"))
     if card.approvals and card.status is ReviewStatus.OPEN:
         parts.append("needs " + visible(", ".join(in_words(card.approvals, {}))))
-    if card.holder:
+    if card.holder and (me is None or card.holder.casefold() != me.casefold()):
         parts.append(f"with {visible(card.holder)}")
     if card.snoozed_until and card.snoozed_until > now:
         parts.append(f"snoozed for {span(card.snoozed_until - now)}")

@@ -49,11 +49,11 @@ RELOAD = 5.0
 SNOOZES = (("15 minutes", 900.0), ("1 hour", 3600.0), ("4 hours", 14400.0), ("1 day", 86400.0))
 
 DECIDING = {"a": "approve", "1": "approve", "r": "reject", "3": "reject", "z": "undo"}
-KEYS = "A approve  R reject  E edit  X escalate  H snooze  M assign  C comment  Z undo  ? help"
+KEYS = "A approve R reject E edit X escalate H snooze M assign C comment Z undo ? help"
 HELP = (
     "A or 1   approve, and go on to the next card",
     "R or 3   reject; then the number of the reason",
-    "E        edit: a form of the fields that may be changed, then the number of the reason",
+    "E        edit: a form of what may be changed, then the number of the reason",
     "X        escalate; then the number of the reason",
     "H        snooze; the deadline goes on",
     "M        assign to a person, team:… or role:…",
@@ -63,8 +63,8 @@ HELP = (
     "Space    scroll the card down; PgDn and PgUp too",
     "Q        quit; nothing is left half done",
     "",
-    "A key decides only on a card that has been in view for 300 ms and whose key facts were in",
-    "view. A key that is held down or pasted never decides; press it anew.",
+    "A key decides only on a card whose key facts were in view, and 300 ms after it",
+    "was painted. A key that is held down or pasted never decides; press it anew.",
 )
 
 
@@ -139,7 +139,9 @@ class Desk:
     def tick(self, now: float) -> None:
         """What time brings: proved key presses, renewed seats, a list that is read again."""
         key = self.guard.due(now)
-        if key is not None:
+        if key is not None and isinstance(self._form, _Palette):
+            self._take(self._form, key)
+        elif key is not None:
             self._act(key, now)
         if self._form is None and not self._help:
             if now >= self._renew_at and self.card is not None:
@@ -258,9 +260,12 @@ class Desk:
 
     def paste(self, keys: list[str], now: float) -> None:
         """Several keys that arrived together: typing in a form, and nothing anywhere else."""
-        if isinstance(self._form, _Line):
+        line = self._form
+        if isinstance(line, _Line):
             for key in keys:
-                self.press(key, now)
+                if self._form is line:
+                    # A line end in what was pasted takes nothing; Enter pressed by itself does.
+                    self._type(line, " " if key == "enter" else key)
             return
         for key in keys:
             if key == "interrupt":
@@ -390,11 +395,12 @@ class Desk:
         if key == "escape":
             self._form = None
             self.message = "left as it was"
-            return
-        if key.isdigit() and 1 <= int(key) <= len(palette.choices):
+        elif key.isdigit() and self.guard.press(key, now):
             # The same guard: a 3 that was held down to reject is not the third reason.
-            if not self.guard.press(key, now):
-                return
+            self._take(palette, key)
+
+    def _take(self, palette: _Palette, key: str) -> None:
+        if key.isdigit() and 1 <= int(key) <= len(palette.choices):
             self._form = None
             palette.chosen(palette.choices[int(key) - 1][0])
 
@@ -478,7 +484,7 @@ class Desk:
             return
         self.decided += 1
         if voted.decided:
-            self.message = f"{voted.verdict}: {card.review}"
+            self.message = card.review if voted.undo_until else f"{voted.verdict}: {card.review}"
             self._undo = (
                 _Undo(card.review, voted.verdict or str(said), voted.undo_until)
                 if voted.undo_until
@@ -590,7 +596,11 @@ class Desk:
         if card is None:
             return [Text(""), Text("  Nothing waits for you."), Text("  Q quits; new ones appear.")]
         painted: Painted = paint(
-            card, width=width, now=wall, similar=self._similar.get(card.review)
+            card,
+            width=width,
+            now=wall,
+            similar=self._similar.get(card.review),
+            me=self._person,
         )
         total = len(painted.lines)
         step = max(1, room - 2)
