@@ -35,7 +35,7 @@ EVERYBODY = ""
 """`who` of the ask that every open review has."""
 
 NEVER = 2**63 - 1
-"""Busy until the review it waits for has ended."""
+"""Due of what has no deadline; busy until the review it waits for has ended."""
 
 
 def _row(review: Review) -> tuple[Any, ...]:
@@ -113,7 +113,8 @@ class SqliteReviews:
 
     def insert(self, review: Review, first: Round) -> None:
         self._execute(_INSERT, _row(review))
-        self._ask(self._connection.last_insert_rowid(), review)
+        # Nobody has a seat yet.
+        self._ask(self._connection.last_insert_rowid(), review, 0)
         self.add_round(first)
 
     def get(self, review_id: str) -> Review | None:
@@ -126,22 +127,25 @@ class SqliteReviews:
             return False
         seq = moved[0][0]
         self._execute(_SQL["drop_asks"], (seq,))
-        self._ask(seq, new)
+        self._ask(seq, new, self._last_lease(new))
         return True
 
-    def _ask(self, seq: int, review: Review) -> None:
+    def _ask(self, seq: int, review: Review, lease: int) -> None:
         """Make the asks of a review that has none: one for each one asked, one for everybody."""
         if review.status is not ReviewStatus.OPEN:
             return
-        busy = self._busy_until(review)
+        urgency = 3 if review.severity is None else 2 - review.severity.rank
+        due = NEVER if review.due is None else review.due
+        busy = _busy_until(review, lease)
         for who in {EVERYBODY, *review.to}:
-            self._execute(_ADD_ASK, (seq, who, busy))
+            self._execute(
+                _ADD_ASK, (who, review.workflow, urgency, due, review.opened_at, seq, busy)
+            )
 
-    def _busy_until(self, review: Review) -> int:
-        if review.behind is not None:
-            return NEVER
-        lease = self._execute(_SQL["last_lease"], (review.id, review.round)).fetchall()[0][0]
-        return max(lease or 0, review.snoozed_until or 0, 0)
+    def _last_lease(self, review: Review) -> int:
+        """Until when the last seat of its round is kept; 0 where nobody took one."""
+        found = self._execute(_SQL["last_lease"], (review.id, review.round)).fetchall()
+        return found[0][0] or 0
 
     def add_round(self, new: Round) -> None:
         self._execute(_SQL["add_round"], (new.review, new.number, encode(new)))
@@ -187,7 +191,8 @@ class SqliteReviews:
         seq = self._execute(_SQL["seq_of"], (seat.review,)).fetchone()
         review = self.get(seat.review)
         if review is not None and seq is not None and review.status is ReviewStatus.OPEN:
-            self._execute(_SQL["set_busy"], (seq[0], self._busy_until(review)))
+            busy = _busy_until(review, self._last_lease(review))
+            self._execute(_SQL["set_busy"], (seq[0], busy))
 
     def add_act(self, act: Act) -> None:
         self._execute(_SQL["add_act"], (act.review, encode(act)))
@@ -299,6 +304,13 @@ class SqliteReviews:
                 body=body,
                 decision_id=lead,
             )
+
+
+def _busy_until(review: Review, lease: int) -> int:
+    """Until when nobody can claim it; 0 where it is free."""
+    if review.behind is not None:
+        return NEVER
+    return max(lease, review.snoozed_until or 0, 0)
 
 
 def _distinct(to: Sequence[str] | None) -> list[str]:

@@ -25,8 +25,11 @@ class SqliteStops:
         self._execute: Execute = connection.execute
 
     def get(self, workflow: str) -> Stop | None:
-        row = self._execute(_GET, (workflow,)).fetchone()
-        return _stop(row) if row else None
+        rows = self._execute(_GET, (workflow,)).fetchall()
+        if not rows:
+            return None
+        own = [row for row in rows if row[0] == workflow]
+        return _stop(own[0] if own else rows[0])
 
     def put(self, stop: Stop) -> None:
         self._execute(_SQL["put"], (stop.workflow, stop.reason, stop.by, stop.at))

@@ -57,7 +57,6 @@ PLANS = {
         "versions by workflow, version (workflow=? AND version=?); active by key (workflow=?)"
     ),
     "reviews.acts": "acts by acts_review (review=?)",
-    "reviews.add_ask": "reviews by rowid (rowid=?)",
     # A review has a handful of votes.
     "reviews.all_votes": "votes by review, round, person (review=?); sort",
     "reviews.asked": "review_asks by key (who=? AND workflow=?)",
@@ -85,8 +84,7 @@ PLANS = {
     "reviews.set_busy": "review_asks by review_asks_review (review=?)",
     "reviews.votes": "votes by review, round, person (review=? AND round=?); sort",
     "stops.clear": "stops by key (workflow=?)",
-    # Two rows at most.
-    "stops.get": "stops by key (workflow=?); sort",
+    "stops.get": "stops by key (workflow=?); stops by key (workflow=?)",
     "subjects.key_of": "subject_keys by key (workflow=? AND subject=?)",
 }
 

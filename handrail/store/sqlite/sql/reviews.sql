@@ -62,7 +62,7 @@ DELETE FROM review_asks WHERE review = ?1;
 
 -- name: add_ask
 INSERT INTO review_asks (who, workflow, urgency, due, opened_at, review, busy_until)
-SELECT ?2, workflow, urgency, due_or_never, opened_at, seq, ?3 FROM reviews WHERE seq = ?1;
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7);
 
 -- name: set_busy
 UPDATE review_asks SET busy_until = ?2 WHERE review = ?1 AND busy_until <> ?2;

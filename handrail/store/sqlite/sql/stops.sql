@@ -1,6 +1,7 @@
 -- name: get
-SELECT workflow, reason, by, at FROM stops WHERE workflow IN (?1, '*')
-ORDER BY workflow = '*' LIMIT 1;
+SELECT workflow, reason, by, at FROM stops WHERE workflow = ?1
+UNION ALL
+SELECT workflow, reason, by, at FROM stops WHERE workflow = '*';
 
 -- name: put
 INSERT INTO stops (workflow, reason, by, at) VALUES (?1, ?2, ?3, ?4)
