@@ -47,8 +47,13 @@ class Clock:
         self._off += round(seconds * 1_000_000)
 
 
-def cut_once(path: Path, outside: Outside, clock: Clock, random_: random.Random, name: str) -> int:
-    """Start on the disk at `path`, work, and cut. Returns how many decisions were submitted."""
+def cut_once(
+    path: Path, outside: Outside, clock: Clock, random_: random.Random, name: str
+) -> tuple[int, list[Finding]]:
+    """Start on the disk at `path`, work, and cut.
+
+    Returns how many decisions were submitted, and what no client must ever meet.
+    """
     moment = math.exp(random_.uniform(math.log(EARLIEST), math.log(LATEST)))
     vfs = PowerCut(f"cut-{name}", after=int(moment))
     journals = [Memory(vfs.alive) for _ in range(HANDS)]
@@ -87,12 +92,13 @@ def cut_once(path: Path, outside: Outside, clock: Clock, random_: random.Random,
         if rig is not None:
             with contextlib.suppress(HandrailError, apsw.Error):
                 rig.close()
-    if failed:
-        raise failed[0]
     outside.keep(journals, worlds)
     vfs.leave(random_)
     vfs.unregister()
-    return sum(hand.submitted for hand in hands)
+    return sum(hand.submitted for hand in hands), [
+        Finding(promise="defect", where=name, what=f"{type(error).__name__}: {error}")
+        for error in failed
+    ]
 
 
 def _time(rig: Rig, seed: int) -> Callable[[], None]:
@@ -151,10 +157,11 @@ def run(
                 outside, clock = Outside(), Clock()
                 path = folder / f"cut-{seed}-{number}.db"
             random_ = random.Random(f"cut {seed} {number}")
-            tally.decisions += cut_once(path, outside, clock, random_, f"{seed}-{number}")
+            many, found = cut_once(path, outside, clock, random_, f"{seed}-{number}")
+            tally.decisions += many
             tally.faults += 1
             clock.pass_seconds(DOWN_SECONDS)
-            found = after(path, outside, clock, tally)
+            found += after(path, outside, clock, tally)
             told(number, found)
             tally.add(number, found)
             if found and stop_at_finding:
@@ -169,11 +176,9 @@ def run(
 
 def after(path: Path, outside: Outside, clock: Clock, tally: Tally) -> list[Finding]:
     """Start again with the power on, and judge, before and after what fell due meanwhile."""
+    rig = None
     try:
         rig = Rig(str(path), outside, clock=clock)
-    except (HandrailError, apsw.Error) as error:
-        return [Finding(promise="broken-log", where=path.name, what=f"does not open: {error}")]
-    try:
         if rig.store.refusal is not None:
             return [Finding(promise="broken-log", where=path.name, what=rig.store.refusal)]
         found = rig.judge()
@@ -184,5 +189,9 @@ def after(path: Path, outside: Outside, clock: Clock, tally: Tally) -> list[Find
             tally.effects += outside.new_effects()
             tally.in_doubt += outside.new_doubts(state)
         return found
+    except Exception as error:  # whatever is on that disk, the product cannot read it
+        what = f"cannot be read: {type(error).__name__}: {error}"
+        return [Finding(promise="broken-log", where=path.name, what=what)]
     finally:
-        rig.close()
+        if rig is not None:
+            rig.close()

@@ -153,7 +153,6 @@ class Hand:
         self._rulings: list[Ruling] = []
         self._number = 0
         self._last: tuple[c.Submit, Ruling] | None = None
-        self._closed: list[tuple[str, Actor]] = []
 
     # ------------------------------------------------------------------ submit
 
@@ -207,11 +206,8 @@ class Hand:
     def vote(self) -> None:
         """Say something about one of the open reviews; sometimes undo, withdraw or claim."""
         dice = self._random.random()
-        if dice < 0.05 and self._closed:
-            # Most often too late.
-            review, closer = self._random.choice(self._closed)
-            with contextlib.suppress(Conflict, Refused):
-                self.client.call(c.Undo(review_id=review), closer)
+        if dice < 0.05:
+            self._undo_late()
             return
         who = person(STRANGER if dice < 0.1 else self._random.choice(PEOPLE))
         found = self.client.call(c.ListReviews(limit=12), who)
@@ -241,10 +237,20 @@ class Hand:
                 who,
             )
             self._point("client.after_vote")
-            if voted.decided:
-                self._closed.append((card.review, who))
-                if self._random.random() < 0.12:
-                    self.client.call(c.Undo(review_id=card.review), who)
+            if voted.decided and self._random.random() < 0.12:
+                self.client.call(c.Undo(review_id=card.review), who)
+
+    def _undo_late(self) -> None:
+        """Whoever closed a review tries to take it back, most often too late."""
+        looking = person(self._random.choice(PEOPLE))
+        found = self.client.call(
+            c.ListReviews(workflow="wire", status="decided", limit=20), looking
+        )
+        closed = [card for card in found if card.decided_by in PEOPLE]
+        if closed:
+            card = self._random.choice(closed)
+            with contextlib.suppress(Conflict, Refused):
+                self.client.call(c.Undo(review_id=card.review), person(card.decided_by))
 
     # ------------------------------------------------------------------ run
 
