@@ -30,7 +30,10 @@ def as_named(request: Request[Any, Any, Any]) -> Actor:
     Header `Handrail-Actor` is the name, percent-encoded; `Handrail-Actor-Kind` is `person` or
     `program` (the default).
     """
-    name = unquote(request.headers.get("handrail-actor", "local"), errors="strict")
+    try:
+        name = unquote(request.headers.get("handrail-actor", "local"), errors="strict")
+    except UnicodeDecodeError as error:
+        raise BadInput("the header Handrail-Actor is not percent-encoded UTF-8") from error
     kind = request.headers.get("handrail-actor-kind", "program")
     if not 1 <= len(name) <= 200 or not name.isprintable():
         raise BadInput("the header Handrail-Actor names nobody; expected 1 to 200 characters")

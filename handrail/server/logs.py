@@ -34,7 +34,7 @@ def logger() -> structlog.stdlib.BoundLogger:
 
 
 def with_request_ids(app: ASGIApp) -> ASGIApp:
-    """Middleware: name each request, answer with the name, log how it went."""
+    """Around an application: name each request, answer with the name, log how it went."""
     log = logger()
 
     async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:

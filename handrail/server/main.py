@@ -50,7 +50,7 @@ def make_app(service: Service, *, identify: Identify = as_named) -> Litestar:
     def stop() -> None:
         executor.shutdown(wait=True)
 
-    return Litestar(
+    app = Litestar(
         route_handlers=[Router("/api/v1", route_handlers=HANDLERS), healthz, readyz, schema],
         state=State(
             {
@@ -63,10 +63,12 @@ def make_app(service: Service, *, identify: Identify = as_named) -> Litestar:
             HTTPException: on_http_error,
             Exception: on_crash,
         },
-        middleware=[with_request_ids],
         on_shutdown=[stop],
         openapi_config=None,
         logging_config=None,
         request_max_body_size=None,
         debug=False,
     )
+    # Around everything, so that an address which does not exist is named and logged too.
+    app.asgi_handler = with_request_ids(app.asgi_handler)
+    return app

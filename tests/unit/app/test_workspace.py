@@ -1,0 +1,142 @@
+"""The owned workspace: its files, its log, a roll-back."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from pathlib import Path
+
+import pytest
+
+from handrail.app import LOCAL, Paths, Workspace, open_workspace
+from handrail.app.lock import OwnerLock, read_owner
+from handrail.app.workspace import MAX_SOCKET_PATH
+from handrail.audit.checkpoint import open_checkpoint
+from handrail.errors import BadInput, Refused, Unavailable
+from handrail.flow import accept_restore
+from handrail.model.commands import ListDecisions, Preview, Submit
+from handrail.settings import Settings
+from tests.workspace import make_workspace
+
+
+def submit(workspace: Workspace, order: str) -> None:
+    workspace.service.call(
+        Submit(workflow="refund", facts={"order": order}, proposal={"amount": 5}), LOCAL
+    )
+
+
+def test_secrets_are_the_owners_only(workspace: Workspace) -> None:
+    paths = workspace.paths
+    for file in (paths.signer, paths.secret, paths.lock):
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    for folder in {paths.signer.parent, paths.store.parent, paths.lock.parent, paths.anchor.parent}:
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+def test_keys_are_made_once(folder: Path) -> None:
+    paths = Paths(folder)
+    kept = []
+    for _ in range(2):
+        with open_workspace(folder):
+            kept.append((paths.signer.read_bytes(), paths.secret.read_bytes()))
+    assert kept[0] == kept[1]
+    paths.secret.write_bytes(b"short")
+    with pytest.raises(Unavailable, match="expected 32"):
+        open_workspace(folder)
+    paths.signer.write_text("PRIVATE+KEY+no")
+    with pytest.raises(Unavailable, match="restore it from a backup"):
+        open_workspace(folder)
+    # Nothing keeps a workspace that could not be opened.
+    lock = OwnerLock.take(paths.lock)
+    assert lock is not None
+    lock.release()
+
+
+def test_the_log_is_anchored_at_the_end(folder: Path) -> None:
+    workspace = Workspace.own(folder)
+    assert workspace is not None
+    with workspace:
+        submit(workspace, "1")
+        size = workspace.store.read(lambda tx: tx.audit.size())
+        root = workspace.store.read(lambda tx: tx.audit.root())
+    last = workspace.anchor.last()
+    assert last is not None
+    found = open_checkpoint(last.text.encode(), [workspace.signer.key.verifier])
+    assert (found.size, found.root) == (size, root)
+
+
+def test_a_database_put_back_is_recognised(folder: Path, tmp_path: Path) -> None:
+    store = Paths(folder).store
+    with open_workspace(folder):
+        pass
+    shutil.copy(store, tmp_path / "old.db")
+    workspace = Workspace.own(folder)
+    assert workspace is not None
+    with workspace:
+        submit(workspace, "1")
+    shutil.copy(tmp_path / "old.db", store)
+    workspace = Workspace.own(folder)
+    assert workspace is not None
+    with workspace:
+        with pytest.raises(Refused, match="audit accept-restore"):
+            submit(workspace, "2")
+        call = workspace.service.call
+        assert call(ListDecisions(), LOCAL) == []
+        facts = {"facts": {"order": "1"}, "proposal": {"amount": 5}}
+        assert call(Preview(workflow="refund", **facts), LOCAL).passed
+        accept_restore(workspace.ports, workspace.signer, workspace.anchor, "a test", LOCAL)
+    with open_workspace(folder) as hr:
+        assert hr.submit("refund", facts={"order": "3"}, proposal={"amount": 5}).passed
+
+
+def test_a_path_too_long_for_a_socket_gets_a_short_twin(tmp_path: Path) -> None:
+    deep = tmp_path / ("x" * 60) / ("y" * 60)
+    paths = Paths(make_workspace(deep))
+    paths.make()
+    socket = paths.socket()
+    try:
+        assert len(os.fsencode(socket)) <= MAX_SOCKET_PATH
+        assert socket == Paths(deep).socket()
+        os.chmod(socket.parent, 0o755)
+        with pytest.raises(Unavailable, match="open to others"):
+            paths.socket()
+    finally:
+        socket.parent.rmdir()
+    assert Paths(tmp_path).socket().parent == Paths(tmp_path).lock.parent
+
+
+def test_a_folder_that_cannot_be_one(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(Unavailable, match="choose a folder"):
+        open_workspace(tmp_path / "file" / "w")
+
+
+def test_without_a_socket_nobody_joins(folder: Path) -> None:
+    with open_workspace(folder):
+        with pytest.raises(Unavailable, match=f"process {os.getpid()} owns"):
+            open_workspace(folder, settings=Settings(start_seconds=0.1))
+        owner = read_owner(Paths(folder).lock)
+        assert owner is not None and owner.pid == os.getpid() and owner.socket is None
+    assert read_owner(Paths(folder).lock) is None
+    with open_workspace(folder):
+        pass
+
+
+def test_no_desk_in_this_version(tmp_path: Path) -> None:
+    import handrail
+
+    with pytest.raises(BadInput, match="handrail reviews"):
+        handrail.open(tmp_path, desk=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_connect_needs_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    import handrail
+
+    monkeypatch.delenv("HANDRAIL_URL", raising=False)
+    with pytest.raises(BadInput, match="HANDRAIL_URL"):
+        handrail.connect()
+    for wrong in ("localhost:8000", "ftp://x", "http://", "http://[::"):
+        with pytest.raises(BadInput, match="is not an address"):
+            handrail.connect(wrong)
