@@ -4,14 +4,17 @@ Every `python` and `sh` block of a page is run, in the order of the page, in one
 comment on the line above a block changes that; it is not shown to readers:
 
     <!-- not run: reason -->        the block is not run, and the reason is a sentence
-    <!-- background -->             started, and left running while the next blocks run; it must
-                                    end well before the page ends
+    <!-- background -->             started, and left running from its first line of output on,
+                                    as in a second terminal; it must end well before the page ends
     <!-- file: policies/x.yaml -->  the text of the block is written to that file
     <!-- output -->                 what the block before printed; a line `…` stands for any lines,
                                     `…` inside a line for any text
+    <!-- later -->                  as `output`, of the block in the background, once it has ended
     <!-- fails: 3 -->               the command ends with this exit code
 
-Other blocks (`text`, `yaml` …) are left alone unless a comment says more, but see `policies`.
+An id that is cut short, such as `r_…`, stands in a command for the last id of its kind that was
+printed. Other blocks (`text`, `yaml` …) are left alone unless a comment says more, but see
+`policies`.
 """
 
 from __future__ import annotations
@@ -22,14 +25,17 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 DIRECTIVE = re.compile(r"^<!-- *(?P<word>[a-z ]+?)(?:: *(?P<rest>.*?))? *-->$")
 FENCE = re.compile(r"^(?P<indent> *)(?P<ticks>`{3,}) *(?P<language>[\w-]*)")
-WORDS = {"background", "fails", "file", "not run", "output"}
+WORDS = {"background", "fails", "file", "later", "not run", "output"}
 RUN = {"python", "sh"}
+ID = re.compile(r"\b([a-z])_[0-9a-hjkmnp-tv-z]{26}\b")
+CUT = re.compile(r"\b([a-z])_…")
 PATIENCE = 120
 """Seconds after which a block is taken to hang."""
 
@@ -118,49 +124,101 @@ def matches(shown: str, printed: str) -> bool:
     return re.fullmatch(pattern, text) is not None
 
 
-class Runner:
-    """Executes the blocks of one page in one folder, with nothing of this machine's settings."""
+class Started:
+    """A process whose output is collected as it comes."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, block: Block, command: list[str], folder: Path, env: dict[str, str]) -> None:
+        self.block = block
         self.printed = ""
-        self.background: list[tuple[Block, subprocess.Popen[str]]] = []
-        kept = ("PATH", "LANG", "TMPDIR", "SSL_CERT_FILE")
-        self.environment = {key: os.environ[key] for key in kept if key in os.environ}
-        self.environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        self.environment |= {"HOME": str(folder), "COLUMNS": "100", "NO_COLOR": "1"}
-        self.environment["PYTHONWARNINGS"] = "error::SyntaxWarning"
-
-    def command(self, block: Block) -> list[str]:
-        if block.language == "python":
-            return [sys.executable, "-c", block.text]
-        shell = shutil.which("bash") or "sh"
-        return [shell, "-e", "-u", "-c", block.text]
-
-    def start(self, block: Block) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            self.command(block),
-            cwd=self.folder,
-            env=self.environment,
+        self._spoke = threading.Event()
+        self._process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env=env,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
         )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
 
-    def end(self, block: Block, process: subprocess.Popen[str], code: int = 0) -> None:
-        try:
-            printed, _ = process.communicate(timeout=PATIENCE)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            printed, _ = process.communicate()
-            raise PageError(f"{block.place}: did not end within {PATIENCE} s\n{printed}") from None
-        if process.returncode != code:
-            raise PageError(
-                f"{block.place}: ended with code {process.returncode}, not {code}\n{printed}"
-            )
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self.printed += line
+            self._spoke.set()
+        self._spoke.set()
+
+    def speaks(self) -> None:
+        """Wait for its first line, or its end."""
+        self._spoke.wait(PATIENCE)
+
+    def end(self, code: int = 0) -> str:
+        """Wait for its end; returns all it printed. Raises `PageError` for another exit code."""
+        place = self.block.place
+        self._reader.join(PATIENCE)
+        if self._reader.is_alive():
+            self.kill()
+            raise PageError(f"{place}: did not end within {PATIENCE} s\n{self.printed}")
+        found = self._process.wait()
+        if found != code:
+            raise PageError(f"{place}: ended with code {found}, not {code}\n{self.printed}")
+        return self.printed
+
+    def kill(self) -> None:
+        """End it and all it started, if it still runs."""
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+
+
+class Runner:
+    """Executes the blocks of one page in one folder, with nothing of this machine's settings."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.printed = ""
+        self.ids: dict[str, str] = {}
+        self.background: list[Started] = []
+        kept = ("PATH", "LANG", "TMPDIR", "SSL_CERT_FILE")
+        self.environment = {key: os.environ[key] for key in kept if key in os.environ}
+        self.environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        self.environment |= {
+            "COLUMNS": "100",
+            "HANDRAIL_PERSON": "ann@example.com",
+            "HOME": str(folder),
+            "NO_COLOR": "1",
+            "PYTHONUNBUFFERED": "1",
+        }
+
+    def start(self, block: Block) -> Started:
+        if block.language == "python":
+            command = [sys.executable, "-c", block.text]
+        else:
+            command = [shutil.which("bash") or "sh", "-e", "-u", "-c", self.completed(block)]
+        return Started(block, command, self.folder, self.environment)
+
+    def completed(self, block: Block) -> str:
+        """The text of a block with ids in the place of `r_…`."""
+
+        def last(cut: re.Match[str]) -> str:
+            if cut[1] not in self.ids:
+                raise PageError(f"{block.place}: nothing printed an id for {cut[0]} before")
+            return self.ids[cut[1]]
+
+        return CUT.sub(last, block.text)
+
+    def heard(self, printed: str) -> None:
         self.printed = printed
+        self.ids |= {id_[1]: id_[0] for id_ in ID.finditer(printed)}
+
+    def compare(self, block: Block) -> None:
+        if not matches(block.text, self.printed):
+            raise PageError(
+                f"{block.place}: the page shows\n{block.text}\nbut this was printed\n{self.printed}"
+            )
 
     def step(self, block: Block) -> None:
         match block.word:
@@ -169,27 +227,25 @@ class Runner:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(block.text, "utf-8")
             case "output":
-                if not matches(block.text, self.printed):
-                    raise PageError(
-                        f"{block.place}: the page shows\n{block.text}\nbut this was printed\n"
-                        f"{self.printed}"
-                    )
+                self.compare(block)
+            case "later":
+                self.heard(self.background[-1].end())
+                self.compare(block)
             case "background":
-                self.background.append((block, self.start(block)))
+                self.background.append(self.start(block))
+                self.background[-1].speaks()
             case "fails":
-                self.end(block, self.start(block), int(block.rest))
+                self.heard(self.start(block).end(int(block.rest)))
             case _:
-                self.end(block, self.start(block))
+                self.heard(self.start(block).end())
 
     def run(self, page: list[Block]) -> None:
         """Every block in order, then the ones left in the background."""
         try:
             for block in page:
                 self.step(block)
-            for block, process in self.background:
-                self.end(block, process)
+            for started in self.background:
+                started.end()
         finally:
-            for _, process in self.background:
-                if process.poll() is None:
-                    os.killpg(process.pid, signal.SIGKILL)
-                    process.communicate()
+            for started in self.background:
+                started.kill()

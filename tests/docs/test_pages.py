@@ -83,6 +83,23 @@ def test_a_block_that_does_not_hold_fails_with_its_place(text: str, tmp_path: Pa
         Runner(tmp_path).run(page(text))
 
 
+def test_what_runs_beside_the_page_is_heard_and_ids_are_filled_in(tmp_path: Path) -> None:
+    id_ = "r_01m7z01y9jxtdd380t8hhj0s7b"
+    steps = page(
+        f"<!-- background -->\n'''sh\necho started {id_}; while [ ! -e go ]; do sleep 0.05; done; "
+        "echo ended\n'''\n"
+        f"'''sh\necho {id_}\n'''\n'''sh\necho r_… > go; cat go\n'''\n"
+        f"<!-- output -->\n'''text\n{id_}\n'''\n"
+        "<!-- later -->\n'''text\nstarted r_…\nended\n'''"
+    )
+    Runner(tmp_path).run(steps)
+
+
+def test_an_id_that_nobody_printed_is_said(tmp_path: Path) -> None:
+    with pytest.raises(PageError, match="nothing printed an id for r_…"):
+        Runner(tmp_path).run(page("'''sh\necho r_…\n'''"))
+
+
 def test_a_block_is_left_out_only_with_a_reason() -> None:
     assert page("<!-- not run: needs a browser -->\n'''sh\nfalse\n'''") == []
     with pytest.raises(PageError, match="needs a reason"):
