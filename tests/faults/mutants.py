@@ -363,7 +363,7 @@ def release_at_once() -> Iterator[None]:
 
     def every(self: SqliteOutcomes, now: int, limit: int) -> Any:
         rows = self._execute("SELECT decision FROM outcomes WHERE NOT released")
-        return [found for row in rows.fetchall() if (found := self.get(row[0]))]
+        return [self.get(row[0]) for row in rows.fetchall()]
 
     with (
         mock.patch.object(SqliteOutcomes, "due", every),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from handrail.client import Client
@@ -18,6 +18,7 @@ from handrail.model.errors import AlreadyRun, BadInput, Conflict, HandrailError,
 from handrail.model.outcome import Outcome
 from handrail.model.people import Actor
 from handrail.model.ruling import Ruling
+from handrail.model.wire import time_text
 from tests.faults.journal import Journaled, Sink, effect_digest, world_us
 
 _FIELDS = """
@@ -140,7 +141,10 @@ class Hand:
         clock: Callable[[], int] = world_us,
         wait_seconds: float = 0.0,
         lease_seconds: float = 1.0,
+        workflows: Sequence[str] = ("pay", "wire"),
+        expire_seconds: float | None = None,
     ) -> None:
+        """`expire_seconds`: a tenth of the decisions is of no use any more after so long."""
         self.client = Client(Journaled(transport, journal, name, clock), Actor(name="local"))
         self.name = name
         self.submitted = 0
@@ -150,6 +154,8 @@ class Hand:
         self._clock = clock
         self._wait_seconds = wait_seconds
         self._lease_seconds = lease_seconds
+        self._workflows = tuple(workflows)
+        self._expire_seconds = expire_seconds
         self._rulings: list[Ruling] = []
         self._number = 0
         self._last: tuple[c.Submit, Ruling] | None = None
@@ -194,11 +200,15 @@ class Hand:
         account = f"a{self._random.randint(1, 12)}"
         if self._random.random() < 0.7:
             account = f"{self.name}-{self._number}"
+        expires_at = None
+        if self._expire_seconds is not None and self._random.random() < 0.1:
+            expires_at = time_text(self._clock() + round(self._expire_seconds * 1_000_000))
         return c.Submit(
-            workflow=self._random.choice(tuple(POLICIES)),
+            workflow=self._random.choice(self._workflows),
             key=f"{self.name}-{self._number}",
             facts={"account": account},
             proposal={"amount": amount + self._number % 7},
+            expires_at=expires_at,
         )
 
     # ------------------------------------------------------------------ vote
