@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from handrail.cli.proofs import entry_of, sign_head, write_file, write_proof
 from handrail.cli.screen import span
 from handrail.cli.shell import shell_of
-from handrail.model.errors import BadInput, Conflict, NotFound
+from handrail.model.errors import BadInput, Conflict
 
 if TYPE_CHECKING:
     from handrail.app.reading import Reading
     from handrail.audit.note import VerifierKey
-    from handrail.ports import Checkpoint
 
 app = typer.Typer(no_args_is_help=True, help="Verify, export and prove the log.")
 
@@ -180,7 +180,6 @@ def prove(
 ) -> None:
     """Prove one entry (C2SP tlog-proof); its bytes go to FILE.leaf beside it."""
     from handrail.app.reading import read_store
-    from handrail.cli.decisions import entry_of
 
     shell = shell_of(ctx)
     with read_store(shell.workspace) as reading:
@@ -190,24 +189,6 @@ def prove(
         shell.document({"index": index, "proof": str(output), "leaf": f"{output}.leaf"})
     else:
         shell.say(f"{output}: entry {index:,}, its bytes in {output}.leaf")
-
-
-def write_proof(reading: Reading, index: int, output: Path) -> None:
-    """Write the proof of an entry under a head signed now, and the entry's bytes."""
-    from handrail.audit.proof import make_proof
-
-    signer = reading.signer()
-
-    def query(tx: Any) -> tuple[bytes, bytes]:
-        size = tx.audit.size()
-        if not 0 <= index < size:
-            raise NotFound(f"the log has {size:,} entries; there is no entry {index:,}")
-        head = signer.sign(size, tx.audit.root()).encode()
-        return make_proof(index, head, tx.audit.node), next(tx.audit.entries(index, index + 1))
-
-    proof, leaf = reading.read(query)
-    _write(output, proof)
-    _write(output.with_name(output.name + ".leaf"), leaf)
 
 
 @app.command()
@@ -224,7 +205,7 @@ def checkpoint(
     with read_store(shell.workspace) as reading:
         made = sign_head(reading)
     if output is not None:
-        _write(output, made.text.encode())
+        write_file(output, made.text.encode())
     if shell.json:
         shell.document({"size": made.size, "text": made.text})
     elif output is not None:
@@ -316,20 +297,6 @@ def verify_store(
     )
 
 
-def sign_head(reading: Reading) -> Checkpoint:
-    """The head of the log as it is now, signed."""
-    from handrail.ports import Checkpoint
-
-    signer = reading.signer()
-
-    def query(tx: Any) -> Checkpoint:
-        size = tx.audit.size()
-        text = signer.sign(size, tx.audit.root())
-        return Checkpoint(size=size, text=text, at=tx.now(), anchored=True)
-
-    return reading.read(query)
-
-
 def read_anchor(path: Path) -> list[tuple[str, bytes]]:
     """(place, signed note) of a file: one note, or an anchor file with one a line."""
     try:
@@ -380,13 +347,6 @@ def _read_key(path: Path) -> VerifierKey:
         return VerifierKey.parse(path.read_text("ascii").strip())
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"{path} cannot be read: {error}; name a verifier key file") from error
-
-
-def _write(path: Path, content: bytes) -> None:
-    try:
-        path.write_bytes(content)
-    except OSError as error:
-        raise BadInput(f"{path}: {error.strerror or error}; name another place") from error
 
 
 def _remove(folder: Path) -> None:

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from handrail.cli.screen import table, time_of, value_text, visible
 from handrail.cli.shell import Shell, shell_of
 from handrail.model.commands import DecisionView, GetDecision, ListDecisions
-from handrail.model.errors import NotFound
-
-if TYPE_CHECKING:
-    from handrail.app.reading import Reading
 
 app = typer.Typer(
     invoke_without_command=True, help="Decisions and what became of them. Alone it lists them."
@@ -98,7 +94,7 @@ def show(
         view: DecisionView = client.call(GetDecision(decision_id=decision))
         if proof is not None:
             from handrail.app.reading import read_store
-            from handrail.cli.audit import write_proof
+            from handrail.cli.proofs import entry_of, write_proof
 
             with read_store(shell.workspace) as reading:
                 write_proof(reading, entry_of(reading, decision), proof)
@@ -108,19 +104,6 @@ def show(
     _print(shell, view)
     if proof is not None:
         shell.say(f"proof: {proof}, entry bytes: {proof}.leaf")
-
-
-def entry_of(reading: Reading, decision: str) -> int:
-    """Index of the log's entry about a submission. Raises `NotFound`."""
-    wanted = f'"decision":"{decision}"'.encode()
-
-    def query(tx: Any) -> int:
-        for index, line in enumerate(tx.audit.entries()):
-            if wanted in line and b'"type":"decision.submitted"' in line:
-                return index
-        raise NotFound(f"the log has no submission of {decision}; run `handrail audit verify`")
-
-    return reading.read(query)
 
 
 def _print(shell: Shell, view: DecisionView) -> None:

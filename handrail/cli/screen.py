@@ -111,8 +111,14 @@ def share(count: int, whole: int) -> str:
     return f"{100 * count / whole:.1f} %" if whole else "-"
 
 
+ID_COLUMNS = frozenset({"decision", "grant", "id", "review"})
+
+
 def table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
-    """A table whose cells wrap and never lose a character. A header that ends in `>` is right."""
+    """A table whose cells wrap and never lose a character. A header that ends in `>` is right.
+
+    The columns of ids stay whole, because an id is there to be copied.
+    """
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -120,7 +126,12 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
     made = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for header in headers:
         right = header.endswith(">")
-        made.add_column(header.rstrip(">"), justify="right" if right else "left", overflow="fold")
+        made.add_column(
+            header.rstrip(">"),
+            justify="right" if right else "left",
+            overflow="fold",
+            no_wrap=header in ID_COLUMNS,
+        )
     for row in rows:
         made.add_row(*(Text(visible(cell, lines=True)) for cell in row))
     return made

@@ -1,0 +1,1 @@
+"""Does it work? Pure numerics: rates with their definitions and intervals."""
