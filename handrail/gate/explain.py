@@ -65,7 +65,7 @@ class Held(NamedTuple):
         """The comparison with its values, as the ruling keeps it."""
         node = self.node
         fields = {name.name: stored(name, env) for name in names(node)}
-        text = self.source[node.start : node.end]
+        text = self.source[node.core]
         if node.op not in _INVERSE:
             return Term(text=text, op="is", left=self.want, fields=fields)
         left, right = node.args
@@ -82,13 +82,13 @@ class Held(NamedTuple):
         """The same in words: `daily budget (14,000 USD) is over 10,000`."""
         node = self.node
         if node.op not in _INVERSE:
-            text = _label(node.name) if node.op == "name" else self.source[node.start : node.end]
+            text = _label(node.name) if node.op == "name" else self.source[node.core]
             return f"{text} is {'true' if self.want else 'false'}"
         left, right = node.args
         if right.op == "lists":
             words = f"the list {_label(right.name)}"
         elif right.op == "array":
-            words = self.source[right.start : right.end]
+            words = self.source[right.core]
         else:
             words = _side(right, env, self.source)
         op = node.op if self.want else _INVERSE[node.op]
@@ -137,7 +137,7 @@ def _side(node: Expr, env: list[Any], source: str) -> str:
     shown = display(node.run(env), node.type)
     if node.type.const is not None or node.op == "lit":
         return shown
-    text = _label(node.name) if node.op == "name" else source[node.start : node.end]
+    text = _label(node.name) if node.op == "name" else source[node.core]
     return f"{text} ({shown})"
 
 

@@ -47,7 +47,19 @@ class Expr:
     The checker adds `type` and `run`: what the node gives, and how to get it from the slots.
     """
 
-    __slots__ = ("args", "depth", "end", "name", "op", "reads", "run", "start", "type", "value")
+    __slots__ = (
+        "args",
+        "core",
+        "depth",
+        "end",
+        "name",
+        "op",
+        "reads",
+        "run",
+        "start",
+        "type",
+        "value",
+    )
 
     depth: int
     run: Callable[[list[Any]], Any]
@@ -67,6 +79,8 @@ class Expr:
         """`lit`, `name`, `lists`, `array`, `call`, `and`, `or`, `not`, `neg`, `?`, `==`, `+` …"""
         self.start = start
         self.end = end
+        self.core = slice(start, end)
+        """Where it stands without the brackets around it."""
         self.args = args
         self.name = name
         self.value = value
@@ -118,9 +132,8 @@ _WORDS = {
     "!": "not",
 }
 RESERVED = frozenset(
-    {"and", "or", "not", "in", "true", "false", "null", "lists", "tables", "stakes", "confidence"}
-    | {"has", "abs", "size", "contains", "startsWith", "endsWith", "matches", "exists", "all"}
-    | {"timestamp", "duration", "checks", "none", "then", "else", "approve", "severity", "because"}
+    {"and", "or", "not", "in", "true", "false", "null"}
+    | {"lists", "tables", "checks", "stakes", "confidence"}
 )
 """Names that fields, values and aggregates may not have."""
 
