@@ -44,7 +44,9 @@ def checkpoint(ports: Ports, signer: Signer, anchor: Anchor) -> Checkpoint | Non
     if size == 0 or (last is not None and last.size >= size):
         return None
     signed = Checkpoint(size=size, text=signer.sign(size, root), at=now, anchored=True)
+    ports.steps("checkpoint.before_anchor")
     anchor.publish(signed)
+    ports.steps("checkpoint.after_anchor")
     ports.store.write(lambda tx: tx.audit.add_checkpoint(signed))
     return signed
 

@@ -31,7 +31,7 @@ def _timed(name: str, silence: str, *, undo: str, fallback: bool) -> str:
         WIRE.replace("workflow: wire", f"workflow: {name}")
         .replace("silence: block", f"silence: {silence}")
         .replace("fallback: [team:leads], ", route)
-        .replace("sla: 4h", "sla: 1h")
+        .replace("sla: 4h", "sla: 2h")
         .replace("undo: 1s", f"undo: {undo}")
         .replace("valid: 24h", "valid: 2h")
     )
@@ -175,9 +175,19 @@ def _stop_or_start(hand: Hand, random_: random.Random) -> None:
         hand.client.call(c.SetStop(workflow=random_.choice(("*", "pay")), reason="fire"), who)
 
 
-def run(folder: Path, *, seed: int, first: int = 0, count: int = 10, steps: int = 400) -> Tally:
+def run(
+    folder: Path,
+    *,
+    seed: int,
+    first: int = 0,
+    count: int = 10,
+    steps: int = 400,
+    stop_at_finding: bool = False,
+) -> Tally:
     """`count` lives from number `first` on."""
     tally = Tally(kind="clock jumps")
     for number in range(first, first + count):
         tally.add(number, life(folder, seed, number, steps, tally))
+        if tally.found and stop_at_finding:
+            break
     return tally

@@ -23,14 +23,14 @@ import handrail.flow as flow
 import handrail.store.sqlite as sqlite
 from handrail.flow.look import get_review
 from handrail.model import commands as c
-from handrail.model.modes import GrantState
+from handrail.model.modes import GrantState, Verdict
 from handrail.store.sqlite import connection
 from handrail.store.sqlite.audit import SqliteAudit
 from handrail.store.sqlite.grants import SqliteGrants
 from handrail.store.sqlite.outcomes import SqliteOutcomes
 from handrail.store.sqlite.reviews import SqliteReviews
 from handrail.store.sqlite.writer import Writer, _Member
-from tests.faults import cuts, races
+from tests.faults import cuts, jumps, races
 from tests.faults.tally import Tally
 
 
@@ -60,6 +60,10 @@ def _cuts(folder: Path, seed: int) -> Tally:
 
 def _races(folder: Path, seed: int) -> Tally:
     return races.in_process(folder, seed=seed, rounds=20, threads=12, stop_at_finding=True)
+
+
+def _jumps(folder: Path, seed: int) -> Tally:
+    return jumps.run(folder, seed=seed, count=8, steps=200, stop_at_finding=True)
 
 
 Broken = Callable[[], Iterator[None]]
@@ -369,4 +373,47 @@ def release_at_once() -> Iterator[None]:
         mock.patch.object(SqliteOutcomes, "due", every),
         mock.patch.object(_sweep, "_release", now),
     ):
+        yield
+
+
+# ------------------------------------------------------------------------------ deadlines
+
+
+@contextlib.contextmanager
+def _step(change: Callable[[Any, int], Any]) -> Iterator[None]:
+    usual = _sweep.step
+
+    def step(**asked: Any) -> Any:
+        return change(usual(**asked), asked["now"])
+
+    with mock.patch.object(_sweep, "step", step):
+        yield
+
+
+@mutant("lets silence approve where it must block", "unbacked-verdict", run=_jumps)
+def silence_approves() -> Iterator[None]:
+    def approve(found: Any, now: int) -> Any:
+        if found.kind != "silence":
+            return found
+        return msgspec.structs.replace(found, verdict=Verdict.APPROVED)
+
+    with _step(approve):
+        yield
+
+
+@mutant("forgets that it reminded", "fired-twice", run=_jumps)
+def reminds_again() -> Iterator[None]:
+    def forget(found: Any, now: int) -> Any:
+        if found.kind != "remind":
+            return found
+        return msgspec.structs.replace(found, next_at=now + 10_000_000)
+
+    usual = SqliteReviews.replace
+
+    def same_stage(self: SqliteReviews, old: Any, new: Any) -> bool:
+        if new.stage == 1 and old.stage == 0:
+            new = msgspec.structs.replace(new, stage=0)
+        return usual(self, old, new)
+
+    with _step(forget), mock.patch.object(SqliteReviews, "replace", same_stage):
         yield
