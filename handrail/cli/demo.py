@@ -219,7 +219,5 @@ def _print(shell: Shell, figures: dict[str, Any]) -> None:
         shell.say(problem)
     shell.say(SAID)
     if figures["decided_by_you"]:
-        shell.say(
-            f"{figures['decided_by_you']} verdicts are yours; what they let through counts as it is."
-        )
+        shell.say(f"{figures['decided_by_you']} verdicts are yours and count as they are.")
     shell.say()
