@@ -6,9 +6,10 @@ from typing import Any
 
 import msgspec
 
+from handrail.audit.entry import commit_bytes, field_key
 from handrail.audit.events import SYSTEM
 from handrail.flow.ports import Ports
-from handrail.flow.records import commit, note, owner_of
+from handrail.flow.records import key_of, note, owner_of
 from handrail.gate import Policy, Record
 from handrail.model.canonical import digest
 from handrail.model.decision import Decision
@@ -70,8 +71,12 @@ def settle(
     reason: str | None = None,
     undo_us: int = 0,
     record: Record | None = None,
+    key: bytes | None = None,
 ) -> Outcome[Any]:
-    """Set the outcome of a decision; without undo time it is released in the same transaction."""
+    """Set the outcome of a decision; without undo time it is released in the same transaction.
+
+    `record` and `key` (of the subject) spare a second look where the caller has them.
+    """
     decision, now = filed.decision, tx.now()
     outcome: Outcome[Any] = Outcome(
         decision_id=decision.id,
@@ -92,7 +97,7 @@ def settle(
             actor,
             decision=decision.id,
             verdict=verdict,
-            commit=_sealed(tx, decision, tx.outcomes.insert(outcome)),
+            commit=_sealed(tx, decision, tx.outcomes.insert(outcome), key),
             review=filed.review_id,
             release_at=outcome.release_at,
         )
@@ -103,7 +108,7 @@ def settle(
     body = tx.outcomes.insert(outcome)
     if not filed.settled:
         tx.decisions.settle(decision.id)
-    _tell(tx, filed, outcome, grant, body, actor)
+    _tell(tx, filed, outcome, grant, _sealed(tx, decision, body, key), actor)
     return outcome
 
 
@@ -115,7 +120,8 @@ def release(
     if not tx.outcomes.release(outcome.decision_id, grant.id if grant else None):
         raise Conflict(f"the outcome of {outcome.decision_id} is released already")
     tx.decisions.settle(outcome.decision_id)
-    _tell(tx, filed, outcome, grant, tx.outcomes.body(outcome.decision_id), actor)
+    sealed = _sealed(tx, filed.decision, tx.outcomes.body(outcome.decision_id), None)
+    _tell(tx, filed, outcome, grant, sealed, actor)
 
 
 def _mint(
@@ -141,8 +147,9 @@ def _mint(
     return grant
 
 
-def _sealed(tx: Transaction, decision: Decision, body: bytes) -> str:
-    return commit(tx, owner_of(decision.workflow, decision.subject, decision.id), "outcome", body)
+def _sealed(tx: Transaction, decision: Decision, body: bytes, key: bytes | None) -> str:
+    owner = owner_of(decision.workflow, decision.subject, decision.id)
+    return commit_bytes(field_key(key or key_of(tx, owner), "outcome"), body)
 
 
 def _tell(
@@ -150,7 +157,7 @@ def _tell(
     filed: Filed,
     outcome: Outcome[Any],
     grant: Grant | None,
-    body: bytes,
+    sealed: str,
     actor: str,
 ) -> None:
     note(
@@ -159,7 +166,7 @@ def _tell(
         actor,
         decision=outcome.decision_id,
         verdict=outcome.verdict,
-        commit=_sealed(tx, filed.decision, body),
+        commit=sealed,
         grant=grant.id if grant else None,
         valid_until=grant.valid_until if grant else None,
         review=filed.review_id,

@@ -22,16 +22,21 @@ def note(tx: Transaction, type_: str, actor: str, /, **fields: Any) -> None:
     tx.audit.append(entry(type_, at=tx.now(), actor=actor, **fields))
 
 
-def commit(tx: Transaction, owner: tuple[str, str], field: str, content: bytes) -> str:
-    """Commitment to `content` under the key of its subject, made when first needed."""
+def key_of(tx: Transaction, owner: tuple[str, str]) -> bytes:
+    """The key of a subject, made when first needed."""
     workflow, subject = owner
-    key = tx.subjects.key_of(workflow, subject)
-    if key is None:
-        key = SubjectKey(
+    found = tx.subjects.key_of(workflow, subject)
+    if found is None:
+        found = SubjectKey(
             workflow=workflow, subject=subject, key=secrets.token_bytes(32), made_at=tx.now()
         )
-        tx.subjects.insert(key)
-    return commit_bytes(field_key(key.key, field), content)
+        tx.subjects.insert(found)
+    return found.key
+
+
+def commit(tx: Transaction, owner: tuple[str, str], field: str, content: bytes) -> str:
+    """Commitment to `content` under the key of its subject."""
+    return commit_bytes(field_key(key_of(tx, owner), field), content)
 
 
 def owner_of(workflow: str, subject: str | None, decision_id: str) -> tuple[str, str]:

@@ -8,9 +8,10 @@ from typing import Any
 
 import msgspec
 
+from handrail.audit.entry import commit_bytes, field_key
 from handrail.flow.close import bucket_start, count, retire, settle
 from handrail.flow.ports import Ports
-from handrail.flow.records import actor_id, audience, commit, note, owner_of
+from handrail.flow.records import actor_id, audience, key_of, note, owner_of
 from handrail.gate import IfOpen, Policy, Record, read_confidence
 from handrail.model.commands import Preview, RowAnswer, Submit, SubmitBatch
 from handrail.model.decision import Decision
@@ -198,17 +199,19 @@ def file(tx: Transaction, prepared: Prepared, ports: Ports) -> Ruling:
     if decision.expires_at is not None and decision.expires_at <= now:
         raise BadInput("has passed already; leave it out or name a later time", "/expires_at")
     ruling = _rule(tx, policy, record, prepared, decision_id)
-    ruling = msgspec.structs.replace(ruling, coins=_throw(policy, ruling, ports.secret))
+    coins = _throw(policy, ruling, ports.secret)
     behind = _make_way(tx, ports, policy, decision, submitter)
     review, opened = None, False
     if ruling.lane is Lane.HOLD:
         review, opened = _seat_review(tx, ports, decision, ruling, behind)
-    elif ruling.lane is Lane.PASS and any(
-        coin.drawn and coin.kind != "blind" for coin in ruling.coins
-    ):
+    elif ruling.lane is Lane.PASS and any(coin.drawn for coin in coins):
         review, opened = _new_review(tx, ports, decision, ruling, ReviewKind.SPOT_CHECK), True
-    if review is not None:
-        ruling = msgspec.structs.replace(ruling, review_id=review.id, due=review.due)
+    ruling = msgspec.structs.replace(
+        ruling,
+        coins=coins,
+        review_id=review.id if review else None,
+        due=review.due if review else None,
+    )
     filed = Filed(
         decision=decision,
         ruling=ruling,
@@ -216,7 +219,7 @@ def file(tx: Transaction, prepared: Prepared, ports: Ports) -> Ruling:
         settled=ruling.lane is not Lane.HOLD,
     )
     body = tx.decisions.insert(decision, ruling, settled=filed.settled)
-    owner = owner_of(decision.workflow, decision.subject, decision_id)
+    key = key_of(tx, owner_of(decision.workflow, decision.subject, decision_id))
     note(
         tx,
         "decision.submitted",
@@ -226,7 +229,7 @@ def file(tx: Transaction, prepared: Prepared, ports: Ports) -> Ruling:
         policy=ruling.policy,
         lane=ruling.lane,
         mode=ruling.mode,
-        commit=commit(tx, owner, "decision", body),
+        commit=commit_bytes(field_key(key, "decision"), body),
         gate_digest=ruling.gate_digest,
         severity=ruling.severity,
         rules=tuple(fired.rule for fired in ruling.fired) or None,
@@ -252,6 +255,7 @@ def file(tx: Transaction, prepared: Prepared, ports: Ports) -> Ruling:
             by="gate",
             value=decision.proposal,
             record=record,
+            key=key,
         )
     elif ruling.lane is Lane.REFUSE:
         settle(
@@ -348,12 +352,15 @@ def _throw(policy: Policy, ruling: Ruling, secret: bytes) -> tuple[Coin, ...]:
         chances = {"blind": sampling.blind}
     else:
         return ()
-    coins = []
-    for kind, probability in chances.items():
-        seed = hmac.digest(secret, f"coin:{kind}:{ruling.decision_id}".encode(), "sha256")
-        draw = int.from_bytes(seed[:8], "big") / 2**64
-        coins.append(Coin(kind=kind, probability=probability, drawn=draw < probability))
-    return tuple(coins)
+    seed = hmac.digest(secret, f"coins:{ruling.decision_id}".encode(), "sha256")
+    return tuple(
+        Coin(
+            kind=kind,
+            probability=probability,
+            drawn=int.from_bytes(seed[at : at + 8], "big") / 2**64 < probability,
+        )
+        for at, (kind, probability) in zip((0, 8), chances.items(), strict=False)
+    )
 
 
 def _make_way(

@@ -102,6 +102,7 @@ class Policy:
         self.list_digests = draft.list_digests
         self.undo_us = draft.undo_us
         self.valid_us = draft.valid_us
+        self.aggregates = tuple(made.name for made in draft.aggregates)
         self.version = digest({"text": text, "files": draft.file_digests}).partition(":")[2]
         self.gate_digest = digest(_gate_tree(draft))
         self.cost = sum(1 for tree in _trees(draft) for _ in tree.walk())
@@ -239,11 +240,6 @@ class Policy:
         return _stored(record.slots[symbol.slot], symbol.type)
 
     # ------------------------------------------------------------------ aggregates
-
-    @property
-    def aggregates(self) -> tuple[str, ...]:
-        """Names of the aggregates, in the order of the file."""
-        return tuple(made.name for made in self._draft.aggregates)
 
     def frozen_aggregates(self, ruling: Ruling) -> dict[str, int | None]:
         """The aggregate values a ruling of this policy was made from, as `evaluate` takes them."""
