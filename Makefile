@@ -138,7 +138,7 @@ fix: $(BIN)/.dev
 
 .PHONY: docs
 docs: $(BIN)/.dev
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo "site/index.html"
 
 .PHONY: bench

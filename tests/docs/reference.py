@@ -13,6 +13,7 @@ import inspect
 import re
 import sys
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from handrail.model import errors
 from handrail.settings import Settings
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "reference"
+VERSION = {"--version"}
 NOTE = "Made from the program by `make fix`; do not change it by hand."
 
 
@@ -74,15 +76,16 @@ def parameters(command: Any, known: set[str]) -> Iterator[str]:
             text += f" (default `{default}`)"
         if parameter.required:
             text += " (required)"
+        if "|" in shown:
+            shown = f"<code>{shown.strip('`').replace('|', '&#124;')}</code>"
         yield f"| {shown} | {text.strip()} |"
 
 
 def wanted(parameter: Any) -> str:
     if parameter.metavar:
         return str(parameter.metavar)
-    if choices := getattr(parameter.type, "choices", None):
-        return "|".join(str(getattr(choice, "value", choice)) for choice in choices)
-    return {"integer": "N", "float": "NUMBER"}.get(parameter.type.name, parameter.type.name.upper())
+    kind = parameter.type_descriptor.annotation
+    return {int: "N", float: "NUMBER"}.get(kind, parameter.name.upper())
 
 
 def commands() -> str:
@@ -103,8 +106,8 @@ def commands() -> str:
         lines += ["", "#" * min(len(path) + 1, 4) + " " + f"`{' '.join(path)}`", ""]
         lines += [markdown(cleaned(command.help) or cleaned(command.short_help))]
         if command is program:
-            lines += ["", "Every command takes these."]
-        if rows := list(parameters(command, set() if command is program else everywhere)):
+            lines += ["", "`handrail --version` prints the version. Every command takes these:"]
+        if rows := list(parameters(command, VERSION if command is program else everywhere)):
             lines += ["", "| argument or option | meaning |", "|---|---|", *rows]
     return "\n".join(lines) + "\n"
 
@@ -141,12 +144,22 @@ def markdown_blocks(text: str) -> str:
     )
 
 
-def signature(thing: Callable[..., Any]) -> str:
-    try:
-        found = inspect.signature(thing)
-    except (TypeError, ValueError):
-        return "(…)"
-    return str(found).replace("handrail.model.", "").replace("typing.", "")
+def signature(thing: Callable[..., Any], *, name: str, bound: bool = False) -> list[str]:
+    """A fenced block (not run) with the signature, one parameter a line where it is long."""
+    found = inspect.signature(thing)
+    parameters = list(found.parameters.values())[1 if bound else 0 :]
+    shown = str(found.replace(parameters=parameters))
+    # Postponed annotations come quoted.
+    shown = re.sub(r"""(:|->) (['"])(.*?)\2(?=,|\)| =|$)""", r"\1 \3", shown)
+    if len(name + shown) > 88:
+        parts = [str(one) for one in parameters]
+        star = next((i for i, one in enumerate(parameters) if one.kind is one.KEYWORD_ONLY), None)
+        if star is not None:
+            parts.insert(star, "*")
+        inner = "".join(f"    {part},\n" for part in parts)
+        inner = re.sub(r"""(: )(['"])(.*?)\2(?=,\n| =)""", r"\1\3", inner)
+        shown = f"(\n{inner})" + shown[shown.rindex(" ->") :]
+    return ["```py", name + shown, "```"]
 
 
 def field_docs(cls: type) -> dict[str, str]:
@@ -170,38 +183,55 @@ def field_docs(cls: type) -> dict[str, str]:
     return found
 
 
-def methods(cls: type) -> Iterator[tuple[str, Any]]:
+def members(cls: type) -> Iterator[str]:
+    """Sections for the public methods and properties of a class that have a docstring."""
     for name, thing in vars(cls).items():
-        if name.startswith("_"):
+        if name.startswith("_") or not doc(thing):
             continue
-        if isinstance(thing, property):
-            yield name, thing
-        elif callable(thing) or isinstance(thing, classmethod | staticmethod):
-            yield name + signature(getattr(cls, name)), thing
+        if callable(thing):
+            yield from ("", f"### `{name}`", "")
+            yield from signature(thing, name=name, bound=True)
+            yield from ("", doc(thing))
+        elif isinstance(thing, property | cached_property):
+            yield from ("", f"### `.{name}`", "", doc(thing))
 
 
 def python() -> str:
     """The public names of the package, with their docstrings."""
     lines = ["# Python", "", NOTE]
-    for name in sorted(getattr(handrail, "__all__", ()), key=str.lower):
+    for name in sorted(handrail.__all__, key=str.lower):
         thing = getattr(handrail, name)
-        if name.startswith("__") or inspect.ismodule(thing):
+        if name.startswith("__") or thing is errors or thing.__name__ == "handrail.errors":
             continue
         lines += ["", f"## `handrail.{name}`", ""]
         if inspect.isclass(thing):
             lines += [doc(thing)]
-            if fields := {k: v for k, v in field_docs(thing).items() if not k.startswith("_")}:
-                lines += ["", "| field | meaning |", "|---|---|"]
-                lines += [f"| `{field}` | {cell(text)} |" for field, text in fields.items()]
-            for shown, method in methods(thing):
-                if text := doc(method):
-                    lines += ["", f"### `{shown}`", "", text]
-        elif callable(thing):
-            lines += [f"`{name}{signature(thing)}`", "", doc(thing)]
+            types = inspect.get_annotations(thing)
+            rows = [
+                f"| `{field}` | {kind(types[field])} | {cell(text)} |"
+                for field, text in field_docs(thing).items()
+                if not field.startswith("_")
+            ]
+            if rows:
+                lines += ["", "| field | type | meaning |", "|---|---|---|", *rows]
+            lines += members(thing)
+        elif inspect.ismodule(thing):
+            lines += [doc(thing)]
+            for inner, function in vars(thing).items():
+                if inspect.isfunction(function) and function.__module__ == thing.__name__:
+                    if inner.startswith("_"):
+                        continue
+                    lines += ["", f"### `{inner}`", "", *signature(function, name=inner)]
+                    lines += ["", doc(function)]
         else:
-            lines += [doc(type(thing))]
-    lines += ["", "## Errors", "", "All are in `handrail.errors`.", "", doc(errors)]
+            lines += [*signature(thing, name=f"handrail.{name}"), "", doc(thing)]
+    lines += ["", "## `handrail.errors`", "", doc(errors)]
     return "\n".join(lines) + "\n"
+
+
+def kind(annotation: object) -> str:
+    """A field's type for a cell of a table."""
+    return "<code>" + str(annotation).replace("|", "&#124;").replace("<", "&lt;") + "</code>"
 
 
 # ------------------------------------------------------------------------------ settings
