@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from handrail.app.reading import Reading
     from handrail.audit.note import VerifierKey
 
-app = typer.Typer(no_args_is_help=True, help="Verify, export and prove the log.")
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, help="Verify, export and prove the log."
+)
 
 
 @app.command()

@@ -11,7 +11,7 @@ import typer
 from handrail.cli.shell import POLICIES, shell_of
 from handrail.model.errors import BadInput, Mistake, PolicyErrors
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command()

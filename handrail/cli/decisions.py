@@ -12,7 +12,9 @@ from handrail.cli.shell import Shell, shell_of
 from handrail.model.commands import DecisionView, GetDecision, ListDecisions
 
 app = typer.Typer(
-    invoke_without_command=True, help="Decisions and what became of them. Alone it lists them."
+    add_completion=False,
+    invoke_without_command=True,
+    help="Decisions and what became of them. Alone it lists them.",
 )
 
 

@@ -18,7 +18,7 @@ from handrail.model.errors import BadInput
 if TYPE_CHECKING:
     from handrail.cli.simulation import Demo
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 ABOUT = ("medical", "marketing")
 LEFT_FOR_YOU = 4

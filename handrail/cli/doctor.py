@@ -18,7 +18,7 @@ from handrail.model.errors import HandrailError, NotFound
 if TYPE_CHECKING:
     from handrail.app.reading import Reading
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 STALE_ANCHOR_US = 15 * 60 * 1_000_000
 """An anchor this old while the log has grown past it is a finding."""

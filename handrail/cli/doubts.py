@@ -12,7 +12,9 @@ from handrail.model.commands import ListDoubts, Resolve
 from handrail.model.errors import BadInput
 
 app = typer.Typer(
-    invoke_without_command=True, help="Runs that are in doubt or failed and wait for a person."
+    add_completion=False,
+    invoke_without_command=True,
+    help="Runs that are in doubt or failed and wait for a person.",
 )
 
 

@@ -21,7 +21,7 @@ from handrail.model.errors import BadInput
 if TYPE_CHECKING:
     from handrail.bulk.judge import Judged, Plan, Tally
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 BATCH = 200
 """Held rows that are submitted together."""

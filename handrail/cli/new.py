@@ -12,7 +12,7 @@ import typer
 from handrail.cli.shell import POLICIES, Shell, shell_of
 from handrail.model.errors import BadInput, Conflict
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command()

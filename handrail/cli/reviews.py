@@ -31,7 +31,9 @@ from handrail.model.errors import BadInput
 from handrail.model.review import Card
 
 app = typer.Typer(
-    invoke_without_command=True, help="The desk: reviews that wait for people. See `reviews -h`."
+    add_completion=False,
+    invoke_without_command=True,
+    help="The desk: reviews that wait for people. See `reviews -h`.",
 )
 
 Review = Annotated[str, typer.Argument(metavar="ID", help="Id of the review (r_…).")]

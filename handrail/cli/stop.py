@@ -11,7 +11,7 @@ from handrail.cli.shell import shell_of
 from handrail.model.commands import ListStops, SetStop
 from handrail.model.errors import BadInput
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command()

@@ -15,7 +15,7 @@ from handrail.model.errors import BadInput
 from handrail.model.ruling import Ruling
 from handrail.model.wire import read_json
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command()
@@ -25,7 +25,7 @@ def submit(
     fields: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[FIELD=VALUE]…",
+            metavar="FIELD=VALUE…",
             help="Facts and proposed values by field; the policy says which is which.",
         ),
     ] = None,

@@ -12,7 +12,9 @@ from handrail.model.commands import ListPeople, SetPerson
 from handrail.model.errors import BadInput, NotFound
 
 app = typer.Typer(
-    invoke_without_command=True, help="Who may decide, and for which teams and roles."
+    add_completion=False,
+    invoke_without_command=True,
+    help="Who may decide, and for which teams and roles.",
 )
 
 

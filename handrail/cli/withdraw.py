@@ -9,7 +9,7 @@ import typer
 from handrail.cli.shell import shell_of
 from handrail.cli.wait import print_outcome
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command()

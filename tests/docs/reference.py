@@ -78,7 +78,7 @@ def parameters(command: Any, known: set[str]) -> Iterator[str]:
             text += " (required)"
         if "|" in shown:
             shown = f"<code>{shown.strip('`').replace('|', '&#124;')}</code>"
-        yield f"| {shown} | {text.strip()} |"
+        yield f"| {cell(shown)} | {text.strip()} |"
 
 
 def wanted(parameter: Any) -> str:
