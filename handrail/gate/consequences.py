@@ -320,7 +320,7 @@ class Consequences(Declarations):
                     self.wrong(key, "`else` before the last risk", "`else` last", "move it down")
                 found.append((key.text, None, "else"))
                 continue
-            if key is last:
+            if key is last and all(tree is not None for _, tree, _ in found):
                 self.wrong(key, "the last risk has a condition", "`else`, so that one holds", "")
             tree = self.condition(spec, f"the risk {key.text}", guarded=True)
             if tree is not None:
@@ -328,6 +328,8 @@ class Consequences(Declarations):
         return found
 
     def bounds(self, node: Node) -> list[Decimal | None]:
+        """Falling bounds of confidence, None for `none`; empty after a mistake."""
+        before = len(self.mistakes)
         found: list[Decimal | None] = []
         for item in self.items(node, "at_least"):
             value = item.value
@@ -341,14 +343,15 @@ class Consequences(Declarations):
                 self.wrong(item, f"{item.shown} after {found[-1]}", "falling bounds", "sort them")
             else:
                 found.append(Decimal(value))
-        if found and (found[-1] is not None or Decimal(0) not in found):
+        clean = len(self.mistakes) == before
+        if found and clean and (found[-1] is not None or Decimal(0) not in found):
             self.wrong(
                 node,
                 "bounds that leave a gap",
                 "`0` and then `none` at the end",
                 "write such as `[0.95, 0.80, 0, none]`",
             )
-        return found
+        return found if len(self.mistakes) == before else []
 
     def route(self, node: Node) -> None:
         if node.kind != "list" or not node.items:
@@ -496,8 +499,13 @@ class Consequences(Declarations):
             and any(key.text in ("edit", "choices") for key, _ in review.items)
         )
         if Mode.IN_COMMAND in modes and not tried:
+            at = root
+            for rule in draft.rules:
+                if any(row.then is Mode.IN_COMMAND for row in rule.rows):
+                    at = Node("map", rule.line, rule.column)
+                    break
             self.wrong(
-                review or root,
+                at,
                 "a mode is in_command, and a person has nothing to enter",
                 "`review.edit` (fields from the proposal) or `review.choices`",
                 "add `edit: [field]`",
