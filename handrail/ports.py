@@ -368,6 +368,15 @@ class Channel(Protocol):
     def deliver(self, notice: Notice) -> None: ...
 
 
+class Caller(Protocol):
+    """Wakes the program that waits for us. May raise; it is tried again with the same id."""
+
+    name: str
+
+    def call(self, notice: Notice, address: str, outcome: Outcome[Any]) -> None:
+        """Tell the program at `address` the released outcome of the notice's decision."""
+
+
 class Anchor(Protocol):
     """Keeps checkpoints outside the database."""
 

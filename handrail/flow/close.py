@@ -14,11 +14,15 @@ from handrail.gate import Policy, Record
 from handrail.model.canonical import digest
 from handrail.model.decision import Decision
 from handrail.model.errors import Conflict
+from handrail.model.feedback import Notice
 from handrail.model.ids import new_id
 from handrail.model.modes import GrantState, ReviewKind, ReviewStatus, Verdict
 from handrail.model.outcome import Grant, Outcome
 from handrail.model.review import Review
 from handrail.ports import Filed, Transaction
+
+CALLBACK = "outcome.released"
+"""Topic of a notice that goes to the decision's own address, not to persons."""
 
 
 def effect_digest(decision: Decision, value: Any) -> str:
@@ -172,6 +176,18 @@ def _tell(
         review=filed.review_id,
     )
     tx.wake(f"outcome:{outcome.decision_id}")
+    if filed.decision.callback is not None:
+        tx.outbox.add(
+            Notice(
+                id=new_id("n", tx.now()),
+                topic=CALLBACK,
+                to=(),
+                decision_id=outcome.decision_id,
+                made_at=tx.now(),
+                next_at=tx.now(),
+            )
+        )
+        tx.wake_at(tx.now())
 
 
 def end_review(tx: Transaction, review: Review, *, verdict: Verdict, why: str, actor: str) -> None:

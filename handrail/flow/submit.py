@@ -23,7 +23,7 @@ from handrail.model.people import Actor
 from handrail.model.problem import problem_of
 from handrail.model.review import Review, Round
 from handrail.model.ruling import Coin, Route, Ruling
-from handrail.model.wire import MAX_FACTS_BYTES, check_wire, read_time
+from handrail.model.wire import MAX_FACTS_BYTES, check_address, check_wire, read_time
 from handrail.ports import Filed, Transaction
 from handrail.review.cases import case_key
 from handrail.review.deadlines import first_dates
@@ -60,11 +60,7 @@ def prepare(command: Submit, actor: Actor) -> Prepared:
             if not 1 <= len(value) <= MAX_KEY:
                 raise BadInput(f"has {len(value)} characters; expected 1 to {MAX_KEY}", f"/{name}")
     if command.callback is not None:
-        raise BadInput(
-            "this version cannot call back; wait for the outcome with `wait`, "
-            "or ask for it by the decision's id",
-            "/callback",
-        )
+        check_address(command.callback)
     body = _encode(
         [
             command.workflow,
@@ -78,6 +74,7 @@ def prepare(command: Submit, actor: Actor) -> Prepared:
             command.current,
             command.context,
             command.links,
+            command.callback,
             command.occurred_at,
             command.expires_at,
             command.supersedes,
@@ -189,6 +186,7 @@ def file(tx: Transaction, prepared: Prepared, ports: Ports) -> Ruling:
         current=command.current,
         context=command.context,
         links=command.links,
+        callback=command.callback,
         occurred_at=prepared.occurred_at,
         expires_at=prepared.expires_at,
         supersedes=command.supersedes,

@@ -12,16 +12,18 @@ from typing import Any, TypeVar
 import msgspec
 
 from handrail.audit.events import SYSTEM
-from handrail.flow.close import release, retire, unblock
+from handrail.flow.close import CALLBACK, release, retire, unblock
 from handrail.flow.look import policy_of
 from handrail.flow.ports import Ports
+from handrail.flow.queries import shown_outcome
 from handrail.flow.records import audience, note
 from handrail.flow.vote import decide
 from handrail.model.feedback import Notice
 from handrail.model.ids import new_id
 from handrail.model.modes import GrantState, ReviewStatus, Verdict
+from handrail.model.outcome import Outcome
 from handrail.model.review import Act, Review
-from handrail.ports import Channel, Transaction
+from handrail.ports import Caller, Channel, Transaction
 from handrail.review.deadlines import step
 
 T = TypeVar("T")
@@ -204,23 +206,51 @@ def _overdue(tx: Transaction, ports: Ports, seen: Any) -> bool:
     return False
 
 
-def deliver(ports: Ports, channels: Iterable[Channel]) -> int:
-    """Hand due notices to the channels: at least once, the same id on every attempt.
+def deliver(ports: Ports, channels: Iterable[Channel], caller: Caller | None = None) -> int:
+    """Hand due notices on: to the channels, or to the address a decision came with.
 
-    A failure is kept on the notice and tried again after a pause; after the last pause the notice
-    is parked, which `doctor` shows.
+    At least once, the same id on every attempt. A failure is kept on the notice and tried again
+    after a pause; after the last pause the notice is parked, which `doctor` shows.
     """
     told = list(channels)
     done = 0
     for notice in ports.store.read(lambda tx: tx.outbox.due(tx.now(), BATCH)):
-        error = None
-        for channel in told:
-            try:
-                channel.deliver(notice)
-            except Exception as failure:  # a channel may fail in any way; the row says how
-                error = f"{channel.name}: {type(failure).__name__}: {failure}"
+        error = _call(ports, caller, notice) if notice.topic == CALLBACK else _tell(told, notice)
         done += ports.store.write(_delivered(notice, error))
     return done
+
+
+def _tell(channels: Iterable[Channel], notice: Notice) -> str | None:
+    """What went wrong, None where every channel took the notice."""
+    error = None
+    for channel in channels:
+        try:
+            channel.deliver(notice)
+        except Exception as failure:  # a channel may fail in any way; the row says how
+            error = f"{channel.name}: {type(failure).__name__}: {failure}"
+    return error
+
+
+def _call(ports: Ports, caller: Caller | None, notice: Notice) -> str | None:
+    """What went wrong, None where the waiting program took its outcome."""
+    if caller is None:
+        return "no webhook caller runs in this process"
+    wanted = notice.decision_id or ""
+
+    def query(tx: Transaction) -> tuple[str, Outcome[Any]] | None:
+        filed, outcome = tx.decisions.get(wanted), tx.outcomes.get(wanted)
+        if filed is None or outcome is None or filed.decision.callback is None:
+            return None
+        return filed.decision.callback, shown_outcome(tx, outcome)
+
+    found = ports.store.read(query)
+    if found is None:
+        return f"{wanted} has no outcome or no address any more"
+    try:
+        caller.call(notice, *found)
+    except Exception as failure:  # a network may fail in any way; the row says how
+        return f"{caller.name}: {type(failure).__name__}: {failure}"
+    return None
 
 
 def _delivered(notice: Notice, error: str | None) -> Callable[[Transaction], bool]:

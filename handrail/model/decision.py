@@ -37,6 +37,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Shown to people; no policy can read it."""
     links: dict[str, str] | None = None
     """Name to address; shown, never fetched."""
+    callback: str | None = None
+    """Address that is called with the outcome, once it is released."""
     occurred_at: int | None = None
     """When the thing happened in the caller's world."""
     expires_at: int | None = None

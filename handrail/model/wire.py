@@ -11,12 +11,15 @@ import json
 import math
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from handrail.model.errors import BadInput
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
 MAX_FACTS_BYTES = 256 * 1024
 MAX_DEPTH = 64
+MAX_ADDRESS = 2_000
+"""Characters of an address we may be asked to call."""
 MAX_INT = 2**53
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -154,3 +157,25 @@ def read_time(text: str, pointer: str = "") -> int:
 def time_us(moment: datetime) -> int:
     """µs since 1970 UTC of an aware datetime."""
     return (moment - EPOCH) // timedelta(microseconds=1)
+
+
+def check_address(url: str, pointer: str = "/callback") -> str:
+    """`url`, where it has the form of one we may call. Raises `BadInput` with the pointer."""
+    if len(url) > MAX_ADDRESS or not url.isascii() or any(c <= " " or c == "\\" for c in url):
+        raise BadInput(
+            f"an address has at most {MAX_ADDRESS} plain ASCII characters; "
+            "percent-encode the others",
+            pointer,
+        )
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise BadInput(f"{url!r} is no address: {error}", pointer) from error
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise BadInput(f"{url!r} is no web address; expected https://host/path", pointer)
+    if parts.username is not None or parts.password is not None:
+        raise BadInput("an address carries no user or password; use the signature", pointer)
+    if port == 0:
+        raise BadInput("port 0 cannot be called", pointer)
+    return url
