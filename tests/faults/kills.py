@@ -19,7 +19,7 @@ import signal
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ from tests.faults.checker import Finding, History, check
 from tests.faults.evidence import collect
 from tests.faults.journal import Journal, effects, ops, read_lines, world_us
 from tests.faults.tally import Tally
-from tests.faults.world import CLIENT_POINTS, POLICIES, Hand, register
+from tests.faults.world import CLIENT_POINTS, PEOPLE, POLICIES, Hand, register
 
 FLOW_STEPS = (
     "release.before",
@@ -191,7 +191,9 @@ def _work(hand: Hand, failed: list[BaseException]) -> None:
             return
 
 
-def judge(folder: Path, plan: Plan) -> dict[str, Any]:
+def judge(
+    folder: Path, plan: Plan, more: Callable[[History], list[Finding]] = lambda history: []
+) -> dict[str, Any]:
     """Open the workspace as the next owner would, let time do its work, and judge."""
     late = world_us() + plan.off + DOWN_SECONDS * 1_000_000
     started = time.monotonic_ns()
@@ -213,7 +215,8 @@ def judge(folder: Path, plan: Plan) -> dict[str, Any]:
     while workspace.scheduler.step():
         pass
     state = collect(workspace.ports, workspace.anchor, keys, swept=True)
-    found += [one for one in check(msgspec.structs.replace(told, state=state)) if one not in found]
+    told = msgspec.structs.replace(told, state=state)
+    found += [one for one in check(told) + more(told) if one not in found]
     answer = _verdict(found)
     answer["decisions"] = len(state.decisions)
     answer["effects"] = len(told.effects)
@@ -237,8 +240,8 @@ def _lines(folder: Path, pattern: str) -> list[dict[str, Any]]:
     ]
 
 
-def make(folder: Path) -> None:
-    """A workspace with policies and nobody in it yet."""
+def make(folder: Path, people: Sequence[str] = PEOPLE) -> None:
+    """A workspace with policies and people."""
     policies = folder / "work" / "policies"
     policies.mkdir(parents=True)
     (folder / "journals").mkdir()
@@ -247,10 +250,10 @@ def make(folder: Path) -> None:
 
     def work() -> None:
         with open_workspace(folder / "work", settings=SETTINGS, channels=()) as client:
-            register(client)
+            register(client, people)
 
     pid = fork(folder, "make", work)
-    assert reap([pid], GRACE_SECONDS) == {pid: 0}, _defects(folder)
+    assert reap([pid], GRACE_SECONDS) == {pid: 0}, defects(folder)
 
 
 def reap(pids: list[int], seconds: float) -> dict[int, int]:
@@ -290,10 +293,10 @@ def one(folder: Path, plan: Plan) -> tuple[str | None, list[Finding]]:
             os.waitpid(pid, 0)
             where = f"process {plan.number}.{index}"
             found.append(Finding(promise="defect", where=where, what="hangs"))
-    return struck, found + _defects(folder)
+    return struck, found + defects(folder)
 
 
-def _defects(folder: Path) -> list[Finding]:
+def defects(folder: Path) -> list[Finding]:
     found = []
     for path in sorted(folder.glob("defect-*")):
         found.append(Finding(promise="defect", where=path.name, what=path.read_text()))
@@ -329,7 +332,7 @@ def run(
         if places is not None:
             plan = msgspec.structs.replace(plan, place=places[number % len(places)], after=2)
         struck, found = one(here, plan)
-        answer = _in_a_process(here, plan)
+        answer = judge_apart(here, plan)
         found += msgspec.convert(answer["found"], list[Finding])
         tally.faults += struck is not None
         tally.struck[f"{'family' if plan.family else 'alone'}: {struck or 'got away'}"] += 1
@@ -348,13 +351,15 @@ def run(
     return tally
 
 
-def _in_a_process(folder: Path, plan: Plan) -> dict[str, Any]:
-    """`judge`, in a process of its own, because it starts threads."""
+def judge_apart(
+    folder: Path, plan: Plan, more: Callable[[History], list[Finding]] = lambda history: []
+) -> dict[str, Any]:
+    """`judge`, in a process of its own, because it starts threads; `more` is asked as well."""
     answer = folder / "answer"
     answer.unlink(missing_ok=True)
 
     def work() -> None:
-        answer.write_bytes(msgspec.json.encode(judge(folder, plan)))
+        answer.write_bytes(msgspec.json.encode(judge(folder, plan, more)))
 
     pid = fork(folder, "judge", work)
     ended = reap([pid], 4 * GRACE_SECONDS)
@@ -363,5 +368,5 @@ def _in_a_process(folder: Path, plan: Plan) -> dict[str, Any]:
         os.waitpid(pid, 0)
     if not answer.exists():
         hangs = Finding(promise="defect", where="the next start", what="hangs")
-        return _verdict(_defects(folder) or [hangs])
+        return _verdict(defects(folder) or [hangs])
     return dict(json.loads(answer.read_bytes()))

@@ -59,7 +59,7 @@ def _cuts(folder: Path, seed: int) -> Tally:
 
 
 def _races(folder: Path, seed: int) -> Tally:
-    return races.in_process(folder, seed=seed, rounds=20, threads=12, stop_at_finding=True)
+    return races.in_process(folder, seed=seed, rounds=10, threads=12)
 
 
 def _jumps(folder: Path, seed: int) -> Tally:

@@ -5,21 +5,29 @@ Each round has one winner and one effect, and every loser is told who won, with 
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import random
-import secrets
+import signal
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import msgspec
+
+from handrail.app import open_workspace
 from handrail.client import Client
 from handrail.client.transport import Transport
 from handrail.model import commands as c
 from handrail.model.errors import AlreadyRun, HandrailError, NotAllowed
 from handrail.model.people import Actor
-from tests.faults.checker import Finding
-from tests.faults.journal import Journaled, Memory, Sink, effect_digest, world_us
-from tests.faults.rig import Outside, Rig
+from handrail.server.local import serve
+from tests.faults import kills
+from tests.faults.checker import ALLOWS, Finding, History, check
+from tests.faults.journal import Journal, Journaled, Memory, Sink, effect_digest, world_us
+from tests.faults.rig import PROGRAM, Outside, Rig
 from tests.faults.tally import Tally
 from tests.faults.world import PAY, person
 
@@ -62,15 +70,16 @@ class Racer:
             return False
         return True
 
-    def run(self, decision_id: str, workflow: str, subject: str, facts: dict[str, Any]) -> bool:
+    def run(self, decision_id: str, number: int) -> bool:
         """Run the effect, if it may run and nobody else does; whether it ran."""
+        facts = facts_of(number)
         outcome = self._client.call(c.WaitOutcome(decision_id=decision_id, wait=10.0))
         try:
             with self._client.run(outcome) as run:
                 if not run:
                     return False
                 line = {"grant": run.key, "decision": decision_id, "run": run._name}
-                ran = effect_digest(workflow, subject, facts, run.value)
+                ran = effect_digest("pay", facts["account"], facts, run.value)
                 self._effects.write({**line, "say": "begin", "digest": ran, "at": world_us()})
                 self._effects.write({**line, "say": "end", "at": world_us()})
                 return True
@@ -78,13 +87,17 @@ class Racer:
             return False
 
 
-def submit_one(client: Client, number: int) -> tuple[str, str, str, dict[str, Any]]:
-    """A held decision: (review, decision, subject, facts)."""
-    subject = f"race-{number}"
-    facts = {"account": subject}
-    ruling = client.submit("pay", key=subject, facts=facts, proposal={"amount": 150})
+def facts_of(number: int) -> dict[str, Any]:
+    """What the decision of a round is about."""
+    return {"account": f"race-{number}"}
+
+
+def submit_one(client: Client, number: int) -> tuple[str, str]:
+    """A held decision: (review, decision)."""
+    facts = facts_of(number)
+    ruling = client.submit("pay", key=facts["account"], facts=facts, proposal={"amount": 150})
     assert ruling.review_id is not None
-    return ruling.review_id, ruling.decision_id, subject, facts
+    return ruling.review_id, ruling.decision_id
 
 
 def together(works: Sequence[Callable[[], Any]]) -> list[Any]:
@@ -110,63 +123,55 @@ def together(works: Sequence[Callable[[], Any]]) -> list[Any]:
     return answers
 
 
-def judge_round(wins: int, effects: int, allowed: bool) -> list[tuple[str, str]]:
-    """What the shape of one round must be, beside the promises."""
+def shape(history: History) -> list[Finding]:
+    """What every round must look like, beside the promises: one vote counts, one effect runs."""
+    votes = Counter(op.args["review_id"] for op in history.acked("CastVote"))
+    ran = Counter(effect.decision for effect in history.effects)
     found = []
-    if wins != 1:
-        found.append(("decided-twice", f"{wins} people were told that their vote counts"))
-    if effects != int(allowed):
-        found.append(("ran-twice", f"{effects} effects; expected {int(allowed)}"))
+    for review in history.state.reviews:
+        if votes[review.id] != 1:
+            what = f"{votes[review.id]} people were told that their vote counts"
+            found.append(Finding(promise="decided-twice", where=review.id, what=what))
+        wanted = int(review.verdict in ALLOWS)
+        if ran[review.lead] != wanted:
+            what = f"{ran[review.lead]} effects; expected {wanted}"
+            found.append(Finding(promise="ran-twice", where=review.id, what=what))
     return found
 
 
-def in_process(
-    folder: Path,
-    *,
-    seed: int,
-    rounds: int,
-    threads: int = THREADS,
-    stop_at_finding: bool = False,
-) -> Tally:
+def in_process(folder: Path, *, seed: int, rounds: int, threads: int = THREADS) -> Tally:
     """Threads of one process on one store."""
-    tally = Tally(kind="races in threads")
     outside = Outside()
-    rig = Rig(str(folder / f"race-{seed}-{secrets.token_hex(4)}.db"), outside)
+    rig = Rig(str(folder / f"race-{seed}.db"), outside)
     rig.start([PAY])
-    rig.call(c.SetStop(workflow="pay", reason="only people decide in a race"), Actor(name="local"))
-    handles = [f"racer{number}@example.org" for number in range(threads)]
-    for handle in handles:
-        rig.call(c.SetPerson(handle=handle, holds=("team:money",)), Actor(name="local"))
+    people = _handles(threads)
+    for handle in people:
+        rig.call(c.SetPerson(handle=handle, holds=("team:money",)), PROGRAM)
     journal, world = Memory(), Memory()
-    client = Client(Journaled(rig, journal, "submitter"), Actor(name="local"))
-    racers = [Racer(rig, handle, journal, world, seed) for handle in handles]
+    client = Client(Journaled(rig, journal, "submitter"), PROGRAM)
+    racers = [Racer(rig, handle, journal, world, seed) for handle in people]
     try:
         for number in range(rounds):
-            review, decision, subject, facts = submit_one(client, number)
+            review, decision = submit_one(client, number)
             votes = together([_looking(racer, review) for racer in racers])
-            pressing = [_pressing(racer, vote) for racer, vote in zip(racers, votes, strict=True)]
-            wins = sum(together(pressing))
-            running = [_running(r, decision, subject, facts) for r in racers[:RUNNERS]]
-            effects = sum(together(running))
-            outcome = rig.call(c.WaitOutcome(decision_id=decision), Actor(name="local"))
-            tally.faults += 1
-            tally.decisions += 1
-            tally.effects += effects
-            tally.add(
-                number,
-                [
-                    Finding(promise=promise, where=review, what=what)
-                    for promise, what in judge_round(wins, effects, outcome.allowed)
-                ],
-            )
-            if tally.found and stop_at_finding:
-                break
-        rig.sweep()
+            together([_pressing(racer, vote) for racer, vote in zip(racers, votes, strict=True)])
+            together([_running(racer, decision, number) for racer in racers[:RUNNERS]])
         outside.keep([journal], [world])
-        tally.add(rounds, rig.judge())
+        history = outside.history(rig.state())
+        return _tally("races of threads", rounds, history)
     finally:
         rig.close()
+
+
+def _tally(kind: str, rounds: int, history: History) -> Tally:
+    tally = Tally(kind=kind, faults=rounds)
+    tally.decisions, tally.effects = len(history.state.decisions), len(history.effects)
+    tally.add(rounds, check(history) + shape(history))
     return tally
+
+
+def _handles(many: int) -> list[str]:
+    return [f"racer{number}@example.org" for number in range(many)]
 
 
 def _looking(racer: Racer, review: str) -> Callable[[], c.CastVote]:
@@ -177,7 +182,66 @@ def _pressing(racer: Racer, vote: c.CastVote) -> Callable[[], bool]:
     return lambda: racer.press(vote)
 
 
-def _running(
-    racer: Racer, decision: str, subject: str, facts: dict[str, Any]
-) -> Callable[[], bool]:
-    return lambda: racer.run(decision, "pay", subject, facts)
+def _running(racer: Racer, decision: str, number: int) -> Callable[[], bool]:
+    return lambda: racer.run(decision, number)
+
+
+# ------------------------------------------------------------------------------ processes
+
+
+def across_processes(
+    folder: Path, *, seed: int, rounds: int, processes: int = PROCESSES, people: int = THREADS
+) -> Tally:
+    """Threads of several processes, one of which owns the workspace; the others reach it over its
+    socket. Must be called in a process that has no threads."""
+    here = folder / f"race-{seed}"
+    kills.make(here, _handles(people))
+    context = multiprocessing.get_context("fork")
+    gate = context.Barrier(processes)
+    chosen = context.Array("c", 100, lock=False)
+    plan = kills.Plan(number=0, family=True, place="", after=0, seed=seed, off=0)
+    pids = [
+        kills.fork(here, f"race.{index}", _racing(here, index, seed, rounds, gate, chosen, people))
+        for index in range(processes)
+    ]
+    ended = kills.reap(pids, 120 + rounds * 2.0)
+    found = kills.defects(here)
+    for index, pid in enumerate(pids):
+        if pid not in ended:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            found.append(Finding(promise="defect", where=f"process {index}", what="hangs"))
+    answer = kills.judge_apart(here, plan, shape)
+    tally = Tally(kind="races of processes", faults=rounds)
+    tally.decisions, tally.effects = answer["decisions"], answer["effects"]
+    tally.add(rounds, found + msgspec.convert(answer["found"], list[Finding]))
+    return tally
+
+
+def _racing(
+    folder: Path, index: int, seed: int, rounds: int, gate: Any, chosen: Any, people: int
+) -> Callable[[], None]:
+    """The work of one process: its share of the people, and round after round with the others."""
+
+    def work() -> None:
+        client = open_workspace(folder / "work", serve=serve, settings=kills.SETTINGS, channels=())
+        journal = Journal(folder / "journals" / f"calls-{index}")
+        world = Journal(folder / "journals" / f"effects-{index}")
+        submitter = Client(Journaled(client._transport, journal, f"{index}"), PROGRAM)
+        racers = [
+            Racer(client._transport, handle, journal, world, seed)
+            for handle in _handles(people)[index::PROCESSES]
+        ]
+        for number in range(rounds):
+            if index == 0:
+                chosen.value = " ".join(submit_one(submitter, number)).encode()
+            gate.wait(60)
+            review, decision = chosen.value.decode().split()
+            votes = together([_looking(racer, review) for racer in racers])
+            gate.wait(60)
+            together([_pressing(racer, vote) for racer, vote in zip(racers, votes, strict=True)])
+            together([_running(racers[0], decision, number)])
+            gate.wait(60)
+        client.close()
+
+    return work

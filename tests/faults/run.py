@@ -1,0 +1,199 @@
+"""Kills, power cuts, clock jumps, races and broken builds, and one judge over all: `make faults`.
+
+    make faults                               about five minutes, from fault 0 of seed 1
+    make faults SEED=7 FROM=120               go on where a run of seed 7 ended
+    make faults ARGS="--kills 300 --cuts 0"   more of one kind
+    make faults ARGS="--only mutants"         one part
+
+What each fault does follows from the seed and its number. What was done and found is added to
+`benchmarks/faults.json`, also when the run is interrupted; the file also holds the totals.
+
+Exit codes: 0 every promise was kept and every broken build was caught, 1 not so, 2 wrong use.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import json
+import logging
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tests.faults import cuts, jumps, kills, mutants, races
+from tests.faults.checker import Finding
+from tests.faults.tally import Tally
+
+RESULTS = Path(__file__).resolve().parents[2] / "benchmarks" / "faults.json"
+ABOUT = (
+    "Faults struck and what the judge found, one item a part of a run of `make faults`. `faults` "
+    "counts the kills, power cuts, clock jumps or race rounds; `lost`, `twice` and `other` count "
+    "broken promises; `struck` counts the kills at each step."
+)
+PARTS = ("kills", "cuts", "races", "jumps", "mutants")
+CHUNK = 50
+"""Faults after which what was done is written down."""
+SHOWN = 20
+"""Findings that are printed of each part."""
+
+
+def options(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="make faults",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--from", type=int, default=0, dest="first", help="number of the first")
+    parser.add_argument("--kills", type=int, default=120)
+    parser.add_argument("--cuts", type=int, default=120)
+    parser.add_argument("--races", type=int, default=200, help="rounds, in threads and processes")
+    parser.add_argument("--jumps", type=int, default=10, help="lives with a jumping clock")
+    parser.add_argument("--only", choices=PARTS, action="append", help="only this part; repeat")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="file to add to")
+    parser.add_argument("--no-record", action="store_true", help="add to no file")
+    parser.add_argument("--keep", type=Path, help="folder to work in, kept afterwards")
+    return parser.parse_args(arguments)
+
+
+class Book:
+    """The result file."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self.failed = False
+
+    def add(self, item: dict[str, Any]) -> None:
+        """Write one part down, with the totals of all."""
+        if self._path is None:
+            return
+        runs = json.loads(self._path.read_text("utf-8"))["runs"] if self._path.exists() else []
+        runs.append({"date": dt.datetime.now(dt.UTC).date().isoformat(), **item})
+        text = json.dumps({"about": ABOUT, "totals": totals(runs), "runs": runs}, indent=1)
+        draft = self._path.with_suffix(".new")
+        draft.write_text(text + "\n", "utf-8")
+        draft.replace(self._path)
+
+
+def totals(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """Sums over all runs; of the broken builds, those of the last run that tried them."""
+    summed: dict[str, Any] = {
+        name: sum(run["faults"] for run in runs if run["kind"] == kind)
+        for name, kind in (
+            ("kills", "kills"),
+            ("power_cuts", "cuts"),
+            ("clock_jumps", "clock jumps"),
+            ("race_rounds_threads", "races of threads"),
+            ("race_rounds_processes", "races of processes"),
+        )
+    }
+    for name in ("decisions", "effects", "in_doubt", "lost", "twice", "other"):
+        summed[name] = sum(run.get(name, 0) for run in runs)
+    tried = [run for run in runs if run["kind"] == "mutants"]
+    summed["mutants"] = len(tried[-1]["caught"]) if tried else 0
+    summed["mutants_caught"] = (
+        len([promises for promises in tried[-1]["caught"].values() if promises]) if tried else 0
+    )
+    return summed
+
+
+def chunked(
+    name: str,
+    run: Callable[..., Tally],
+    folder: Path,
+    book: Book,
+    *,
+    seed: int,
+    first: int,
+    count: int,
+) -> None:
+    """Run one part in pieces, and write each piece down."""
+    until = first + count
+    while first < until:
+        piece = min(CHUNK - first % CHUNK, until - first)
+        started = time.monotonic()
+        tally = run(folder, seed=seed, first=first, count=piece)
+        told(book, name, seed, first, tally, time.monotonic() - started)
+        first += piece
+
+
+def told(book: Book, name: str, seed: int, first: int, tally: Tally, seconds: float) -> None:
+    """Print a piece, and write it down."""
+    figures = tally.figures()
+    print(
+        f"{name:<20} from {first:>5}  {figures['faults']:>5} faults  "
+        f"{figures['decisions']:>6} decisions  {figures['in_doubt']:>4} in doubt  "
+        f"lost {figures['lost']}  twice {figures['twice']}  other {figures['other']}  "
+        f"{seconds:.0f} s",
+        flush=True,
+    )
+    shown: list[tuple[int, Finding]] = tally.found[:SHOWN]
+    for number, finding in shown:
+        print(f"  fault {number}: {finding}", flush=True)
+    book.failed |= bool(tally.found)
+    book.add({"seed": seed, "first": first, **figures, "seconds": round(seconds, 1)})
+
+
+def hunt_all(book: Book, seed: int) -> None:
+    """Every broken build, until the judge sees what is wrong with it."""
+    caught: dict[str, list[str]] = {}
+    for name, mutant in mutants.MUTANTS.items():
+        tally = mutants.hunt(name, seed)
+        found = sorted(tally.promises & mutant.promises)
+        caught[name] = found
+        how = ", ".join(found) if found else f"NOT CAUGHT ({sorted(tally.promises)})"
+        print(f"mutant {name:<28} {mutant.says}: {how}", flush=True)
+        book.failed |= not found
+    book.add({"kind": "mutants", "seed": seed, "faults": 0, "caught": caught})
+
+
+def main(arguments: list[str] | None = None) -> int:
+    given = options(arguments)
+    # The store shouts that the power is off, which is what we did.
+    logging.disable(logging.CRITICAL)
+    parts = given.only or PARTS
+    folder = given.keep or Path(tempfile.mkdtemp(prefix="handrail-faults-"))
+    folder.mkdir(parents=True, exist_ok=True)
+    book = Book(None if given.no_record else given.results)
+    seed, first = given.seed, given.first
+    try:
+        # First what forks: a process that forks has no threads.
+        for name, run, count in (
+            ("kills", kills.run, given.kills),
+            ("cuts", cuts.run, given.cuts),
+            ("jumps", jumps.run, given.jumps),
+        ):
+            if name == "cuts" and "races" in parts and given.races:
+                race(folder, book, seed, given.races)
+            if name in parts and count:
+                chunked(name, run, folder, book, seed=seed, first=first, count=count)
+        if "mutants" in parts:
+            hunt_all(book, seed)
+    except KeyboardInterrupt:
+        print("interrupted; what was done is written down", file=sys.stderr)
+        return 1
+    finally:
+        if given.keep is None:
+            shutil.rmtree(folder, ignore_errors=True)
+    print("a promise was broken" if book.failed else "every promise was kept")
+    return int(book.failed)
+
+
+def race(folder: Path, book: Book, seed: int, rounds: int) -> None:
+    """Races between processes, then between threads."""
+    for name, run in (
+        ("races of processes", races.across_processes),
+        ("races of threads", races.in_process),
+    ):
+        started = time.monotonic()
+        tally = run(folder, seed=seed, rounds=rounds)
+        told(book, name, seed, 0, tally, time.monotonic() - started)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
