@@ -6,7 +6,7 @@ import json
 import re
 from decimal import Decimal
 
-from handrail.gate.check import Checker, Fault, nearest
+from handrail.gate.checker import Checker, Fault, nearest
 from handrail.gate.declare import Declarations
 from handrail.gate.draft import DraftRule, DraftTiers, Row
 from handrail.gate.sentence import Sentence, compile_sentence

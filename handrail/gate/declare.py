@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from handrail.gate import values as val
-from handrail.gate.check import ERROR, NUMBERS, Checker, NamedList, Symbol, Type, nearest
+from handrail.gate.checker import ERROR, NUMBERS, Checker, NamedList, Symbol, Type, nearest
 from handrail.gate.draft import DraftAggregate, DraftValue, Plan
 from handrail.gate.language import KINDS, NORMAL_FORMS, UNAVAILABLE
 from handrail.gate.shapes import MAX_NAMES, NAME, Shapes

@@ -7,7 +7,7 @@ from dataclasses import field as made
 from typing import Any
 
 from handrail.gate import values as val
-from handrail.gate.check import NamedList, Scope
+from handrail.gate.checker import NamedList, Scope
 from handrail.gate.sentence import Sentence
 from handrail.gate.source import Node
 from handrail.gate.syntax import Expr

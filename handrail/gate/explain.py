@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from handrail.gate.check import Scope
+from handrail.gate.checker import Scope
 from handrail.gate.sentence import display
 from handrail.gate.syntax import Expr
 from handrail.gate.values import to_stored

@@ -1,13 +1,12 @@
 """The policy language as one table: what the reader accepts, the JSON Schema and the docs say.
 
-`python -m handrail.gate.language schema` prints the published JSON Schema,
-`python -m handrail.gate.language keys` the tables of docs/reference/policy.md.
+`schema_text()` is docs/policy.schema.json, `markdown_keys()` the end of docs/reference/policy.md;
+a test compares them.
 """
 
 from __future__ import annotations
 
 import json
-import sys
 from typing import Any, NamedTuple
 
 from handrail.model.modes import Mode, OnUnknown, Severity, Silence
@@ -229,7 +228,11 @@ CASE = (
     Key("like", "name of an earlier case whose input this one starts from", _TEXT),
     Key("facts", "facts", _OBJECT),
     Key("proposal", "proposal", _OBJECT),
-    Key("confidence", "confidence, 0 to 1", {"type": "number", "minimum": 0, "maximum": 1}),
+    Key(
+        "confidence",
+        "confidence, 0 to 1; null gives none",
+        {"type": ["number", "null"], "minimum": 0, "maximum": 1},
+    ),
     Key("given", "`lists:` and `aggregates:` to evaluate with", _OBJECT),
     Key("fires", "ids of exactly the rules that fire", _NAMES),
     Key("unknown", "ids of exactly the rules that cannot be known", _NAMES),
@@ -348,7 +351,3 @@ def markdown_keys() -> str:
 def schema_text() -> str:
     """The JSON Schema as the published file holds it."""
     return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
-
-
-if __name__ == "__main__":
-    sys.stdout.write(schema_text() if sys.argv[1:] == ["schema"] else markdown_keys())

@@ -16,7 +16,7 @@ from typing import Any
 from handrail.gate import explain
 from handrail.gate import values as val
 from handrail.gate.cases import run
-from handrail.gate.check import Type
+from handrail.gate.checker import Type
 from handrail.gate.draft import Draft, DraftCase, DraftRule, Plan, Row
 from handrail.gate.reader import Reader
 from handrail.gate.shapes import TooMany

@@ -7,7 +7,7 @@ from datetime import date
 from typing import Any
 
 from handrail.gate import values as val
-from handrail.gate.check import Symbol, Type, nearest
+from handrail.gate.checker import Symbol, Type, nearest
 from handrail.gate.consequences import Consequences
 from handrail.gate.draft import Draft, DraftCase
 from handrail.gate.shapes import merged, plain

@@ -8,7 +8,7 @@ from decimal import ROUND_HALF_UP, Context, Decimal
 from fractions import Fraction
 from typing import Any
 
-from handrail.gate.check import ERROR, NUMBERS, Fault, Scope, Type, nearest
+from handrail.gate.checker import ERROR, NUMBERS, Fault, Scope, Type, nearest
 from handrail.gate.values import render_timestamp
 
 MAX_SENTENCE = 1_000

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from handrail.gate import values as val
-from handrail.gate.check import Fault, nearest
+from handrail.gate.checker import Fault, nearest
 from handrail.gate.draft import Draft
 from handrail.gate.language import SECTIONS, UNAVAILABLE
 from handrail.gate.source import Node, shorten

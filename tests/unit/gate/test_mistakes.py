@@ -24,10 +24,10 @@ fields:
 rules:
   - id: cap
     when: budgte > 10000
-    then: in_teh_loop
-    because: The budget is {buget}
+    then: in_tthe_loop
+    because: The budget is {budgett}
   - id: cap
-    when: channel == "serach"
+    when: channel == "searrch"
   - id: normal
     when: median > 5
 route:
@@ -46,10 +46,10 @@ def test_all_mistakes_at_once_with_line_and_column() -> None:
         (7, 11),  # no places
         (9, 11),  # integer
         (12, 11),  # budgte: broken budget is no second mistake, a misspelt name is
-        (13, 11),  # in_teh_loop
-        (14, 29),  # {buget}
+        (13, 11),  # in_tthe_loop
+        (14, 29),  # {budgett}
         (15, 5),  # cap twice
-        (16, 22),  # serach
+        (16, 22),  # searrch
         (18, 11),  # median without has
         (20, 23),  # sla: soon
     ]
@@ -185,7 +185,7 @@ def test_one_mistake_is_one_sentence(mistakes: Any, body: str, says: str) -> Non
         ("{n: {object: {a: {type: int, from: proposal}}}}", "`from` of the whole object"),
         ("{confidence: double}", "a word of the language"),
         ("{a-b: int}", "such as `a_b`"),
-        ("{n: {type: int, optinal: true}}", "did you mean `optional`?"),
+        ("{n: {type: int, optiional: true}}", "did you mean `optional`?"),
         ("{n: [int]}", "a type or `{type: …}`"),
     ],
 )

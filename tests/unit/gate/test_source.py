@@ -212,7 +212,7 @@ def test_hostile_files_end_in_mistakes(text: str) -> None:
 
 def test_many_unknown_names_stay_bounded() -> None:
     fields = "\n".join(f"  field_number_{n}: int" for n in range(480))
-    rules = "\n".join(f"  - {{id: r{n}, when: feild_nubmer_{n}x > 1}}" for n in range(900))
+    rules = "\n".join(f"  - {{id: r{n}, when: fieldd_numberr_{n}x > 1}}" for n in range(900))
     found = gate.check(f"handrail: 1\nfields:\n{fields}\nrules:\n{rules}\n")
     assert 100 < len(found) <= source.MAX_MISTAKES
 
