@@ -48,8 +48,8 @@ def open(path: str | os.PathLike[str], *, name: str = "local", desk: bool | None
 
     The first process that opens a workspace owns it: it runs the store and the deadlines until it
     closes the client or ends. Every later one is a client of it, with the same calls; when the
-    owner is gone, the next that asks takes its place. `name` is what this program is called in what it
-    submits (no `@`: that is for persons).
+    owner is gone, the next that asks takes its place. `name` is what this program is called in what
+    it submits (no `@`: that is for persons).
 
     Raises `BadInput` for `desk=True`: this version has no desk; decide with `handrail reviews`.
     Raises `Unavailable` where the workspace cannot be opened.
