@@ -12,7 +12,7 @@ from handrail.model.decision import Decision
 from handrail.model.errors import Conflict, NotFound
 from handrail.model.ruling import Ruling
 from handrail.ports import Filed, StateRow
-from handrail.store.sqlite.codec import encode
+from handrail.store.codec import encode
 from handrail.store.sqlite.queries import Execute, queries
 
 _SQL = queries("decisions")

@@ -9,7 +9,7 @@ import msgspec
 
 from handrail.model.feedback import Label
 from handrail.ports import StateRow
-from handrail.store.sqlite.codec import encode
+from handrail.store.codec import encode
 from handrail.store.sqlite.queries import Execute, queries
 
 _SQL = queries("labels")

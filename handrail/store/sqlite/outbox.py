@@ -7,7 +7,7 @@ from typing import Any
 import apsw
 
 from handrail.model.feedback import Notice
-from handrail.store.sqlite.codec import decode_texts, encode_texts
+from handrail.store.codec import decode_texts, encode_texts
 from handrail.store.sqlite.queries import Execute, queries
 
 _SQL = queries("outbox")

@@ -11,7 +11,7 @@ import msgspec
 from handrail.model.errors import Conflict, NotFound
 from handrail.model.outcome import Outcome
 from handrail.ports import StateRow
-from handrail.store.sqlite.codec import encode
+from handrail.store.codec import encode
 from handrail.store.sqlite.queries import Execute, queries
 
 _SQL = queries("outcomes")

@@ -8,7 +8,7 @@ import apsw
 
 from handrail.model.errors import Conflict
 from handrail.model.people import Person
-from handrail.store.sqlite.codec import decode_texts, encode_texts
+from handrail.store.codec import decode_texts, encode_texts
 from handrail.store.sqlite.queries import Execute, queries
 
 _SQL = queries("people")

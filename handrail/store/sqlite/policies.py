@@ -6,7 +6,7 @@ import apsw
 import msgspec
 
 from handrail.model.feedback import PolicyVersion
-from handrail.store.sqlite.codec import encode
+from handrail.store.codec import encode
 from handrail.store.sqlite.queries import Execute, queries
 
 _SQL = queries("policies")

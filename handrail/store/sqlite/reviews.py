@@ -15,7 +15,7 @@ from handrail.model.errors import NotFound
 from handrail.model.modes import ReviewKind, ReviewStatus, Severity, Verdict
 from handrail.model.review import Act, Review, Round, Seat, Vote
 from handrail.ports import StateRow
-from handrail.store.sqlite.codec import decode_texts, encode, encode_texts
+from handrail.store.codec import decode_texts, encode, encode_texts
 from handrail.store.sqlite.queries import Execute, queries
 
 _SQL = queries("reviews")
