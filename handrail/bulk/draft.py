@@ -365,7 +365,7 @@ def _declaration(field: Field) -> str:
     if field.kind == "enum":
         parts.append(f"enum: {_flow(field.members)}")
     elif field.kind == "list":
-        parts.append(f"type: list, of: {field.of}")
+        parts.append(f"list: {field.of}")
     else:
         parts.append(f"type: {field.kind}")
     if field.places is not None:

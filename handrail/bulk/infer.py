@@ -27,6 +27,8 @@ QUANTILE = 0.95
 
 _INT = re.compile(r"[+-]?(?:0|[1-9][0-9]*)\Z")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?\Z")
+_CODE = re.compile(r"[+-]?0[0-9]")
+"""A number written with a leading zero is a code, such as a postcode."""
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+\Z")
 _ID = re.compile(r"(^|_)(id|ids|key|uuid|guid|code|zip|postcode|phone|iban|number|no|hash)\Z")
 _FLAG = re.compile(r"^(is|has)_|_(flag|enabled|disabled)\Z")
@@ -146,7 +148,7 @@ def _field(name: str, present: list[Any]) -> Field | None:
         if all(_INT.match(t) and len(t) <= 15 for t in words):
             micros = _MICROS.search(name)
             return Field(name=name, kind="int", unit="micros" if micros else None)
-        if all(_NUMBER.match(t) for t in words):
+        if all(_NUMBER.match(t) for t in words) and not any(_CODE.match(t) for t in words):
             return _number(name, words)
         if all(read_moment(t) is not None for t in words):
             return Field(name=name, kind="timestamp")

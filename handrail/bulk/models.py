@@ -36,11 +36,13 @@ def fields_of(model: Any, origin: str) -> list[Field]:
     except (TypeError, NameError) as error:
         raise BadInput(f"{origin}: its types cannot be read: {error}") from error
     names, defaulted = _names(model, origin)
+    extra = getattr(model, "model_fields", None)  # pydantic keeps the bounds there
+    extra = extra if isinstance(extra, dict) else {}
     fields: list[Field] = []
     problems: list[str] = []
     for name in names:
         try:
-            fields.append(_field(name, hints.get(name, Any), name in defaulted))
+            fields.append(_field(name, hints.get(name, Any), name in defaulted, extra.get(name)))
         except BadInput as error:
             problems.append(f"{origin}.{name}: {error}")
     if problems:
@@ -71,8 +73,9 @@ def _names(model: Any, origin: str) -> tuple[list[str], set[str]]:
     )
 
 
-def _field(name: str, hint: Any, defaulted: bool) -> Field:
+def _field(name: str, hint: Any, defaulted: bool, extra: Any) -> Field:
     bounds: dict[str, Any] = {}
+    _bounds(extra, bounds)
     hint, optional = _strip(hint, bounds)
     if field_name(name) != name:
         raise BadInput(f"{name!r} is no name of a policy field; rename it to {field_name(name)!r}")
