@@ -197,6 +197,7 @@ def end_review(tx: Transaction, review: Review, *, verdict: Verdict, why: str, a
         status=ReviewStatus.CLOSED,
         verdict=verdict,
         closed_why=why,
+        decided_by=None,
         decided_at=tx.now(),
         next_at=None,
         case_key=None,
