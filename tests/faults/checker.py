@@ -465,6 +465,7 @@ def loser_misled(h: History) -> Iterator[tuple[str, str]]:
     ends: dict[str, list[tuple[str | None, str | None, str]]] = defaultdict(list)
     for entry in h.entries("review.decided", "review.closed"):
         by = entry["actor"] if entry["type"] == "review.decided" else None
+        by = by if by in h.people else None
         ends[entry["review"]].append((by, entry.get("verdict"), time_text(entry["at"])))
     cast = {(vote["review"], vote["person"], vote["said"]) for vote in h.entries("vote.cast")}
     for op in h.ops:
@@ -476,12 +477,8 @@ def loser_misled(h: History) -> Iterator[tuple[str, str]]:
             if "verdict" in winner:
                 by = h.person_of.get(str(winner.get("by")).casefold())
                 told = (by, winner["verdict"], winner.get("at"))
-                if not any(
-                    told[1:] == end[1:] and told[0] in (end[0], None) for end in ends[review]
-                ):
+                if told not in ends[review]:
                     yield review, f"a loser was told {winner}, the log says {ends[review]}"
-                elif by is None and any(end[0] in h.people for end in ends[review]):
-                    yield review, f"a loser was not told who won: {winner}"
             elif not winner:
                 yield review, f"a loser was told nothing: {(op.error or {}).get('detail')}"
         elif op.acked and op.answer["decided"]:

@@ -79,9 +79,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """µs the clock runs ahead, for all the downtime so far."""
 
     @classmethod
-    def of(cls, seed: int, number: int) -> Plan:
+    def of(cls, seed: int, number: int, places: Sequence[str] = PLACES) -> Plan:
         random_ = random.Random(f"kill {seed} {number}")
-        place = PLACES[number // 2 % len(PLACES)]
+        place = places[number // 2 % len(places)]
         if place == ANY:
             after = random_.randint(20, 700)
         elif place in RARE:
@@ -310,7 +310,7 @@ def run(
     seed: int,
     first: int = 0,
     count: int = 20,
-    places: tuple[str, ...] | None = None,
+    places: Sequence[str] = PLACES,
     stop_at_finding: bool = False,
     told: Callable[[int, list[Finding]], None] = lambda number, found: None,
 ) -> Tally:
@@ -328,9 +328,7 @@ def run(
             here = folder / f"kill-{seed}-{number}"
             make(here)
             before = dict.fromkeys(before, 0)
-        plan = Plan.of(seed, number)
-        if places is not None:
-            plan = msgspec.structs.replace(plan, place=places[number % len(places)], after=2)
+        plan = Plan.of(seed, number, places)
         struck, found = one(here, plan)
         answer = judge_apart(here, plan)
         found += msgspec.convert(answer["found"], list[Finding])
