@@ -246,7 +246,8 @@ class Stops(Protocol):
 class Outbox(Protocol):
     def add(self, notice: Notice) -> None: ...
 
-    def due(self, now: int, limit: int) -> list[Notice]: ...
+    def due(self, now: int, limit: int, *, calls: bool = False) -> list[Notice]:
+        """Those to deliver now: to persons, or (`calls`, topic `outcome.released`) to programs."""
 
     def put(self, notice: Notice) -> None:
         """Replace (attempts, delivered, parked)."""

@@ -25,6 +25,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How long a seat is kept for its holder."""
     lease_seconds: float = 300.0
     """How long a run may stay unconfirmed before it is in doubt."""
+    callback_allow: tuple[str, ...] = ()
+    """Private networks (`10.1.0.0/16`) and host names that webhooks may go to; comma-separated."""
+    callback_seconds: float = 10.0
+    """How long a webhook's receiver may take to connect, to read and to answer, each."""
     start_seconds: float = 10.0
     """How long a client waits for a workspace's owner to answer."""
 
@@ -42,7 +46,10 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         name = f"HANDRAIL_{field.name.upper()}"
         if name in environ:
             try:
-                found[field.name] = msgspec.convert(environ[name], field.type, strict=False)
+                text: object = environ[name]
+                if field.type == tuple[str, ...]:
+                    text = [part.strip() for part in environ[name].split(",") if part.strip()]
+                found[field.name] = msgspec.convert(text, field.type, strict=False)
             except msgspec.ValidationError as error:
                 raise BadInput(f"{name}={environ[name]!r}: {error}; correct or unset it") from error
     return Settings(**found)  # type: ignore[arg-type]

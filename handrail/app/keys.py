@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import secrets
 from collections.abc import Callable
@@ -53,6 +54,15 @@ def read_secret(path: Path) -> bytes:
             f"{path} has {len(secret)} bytes; expected {SECRET_BYTES}: restore it from a backup"
         )
     return secret
+
+
+def read_webhook_secret(path: Path) -> str:
+    """The secret that webhooks are signed with (`whsec_…`); receivers get a copy."""
+
+    def make() -> bytes:
+        return b"whsec_" + base64.b64encode(secrets.token_bytes(SECRET_BYTES)) + b"\n"
+
+    return _kept(path, make).decode("ascii", "replace").strip()
 
 
 def _kept(path: Path, make: Callable[[], bytes]) -> bytes:

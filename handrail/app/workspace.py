@@ -2,7 +2,7 @@
 
 policies/*.yaml, policies/lists/    drafts; a changed valid file becomes the active version
 store/handrail.db                   everything that happened
-keys/audit.key, keys/secret         made once; mode 0600
+keys/audit.key, secret, webhook     made once; mode 0600
 anchors/anchor.log                  checkpoints outside the database
 run/owner.lock, run/owner.sock      who owns it now, and where the others find it
 """
@@ -18,7 +18,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol
 
-from handrail.app.keys import read_secret, read_signer
+from handrail.app.courier import Courier
+from handrail.app.keys import read_secret, read_signer, read_webhook_secret
 from handrail.app.lock import Owner, OwnerLock, read_owner
 from handrail.app.policies import PolicyFolder
 from handrail.app.scheduler import Scheduler
@@ -27,7 +28,7 @@ from handrail.app.signals import Signals
 from handrail.channels import FileAnchor, LogChannel
 from handrail.flow import Ports, Shelf, create_log, rolled_back
 from handrail.model.errors import HandrailError, Unavailable
-from handrail.ports import Channel, Steps, no_steps
+from handrail.ports import Caller, Channel, Steps, no_steps
 from handrail.settings import Settings
 from handrail.store.clock import now_us
 
@@ -60,6 +61,7 @@ class Paths:
         self.store = folder / "store" / "handrail.db"
         self.signer = folder / "keys" / "audit.key"
         self.secret = folder / "keys" / "secret"
+        self.webhook = folder / "keys" / "webhook"
         self.anchor = folder / "anchors" / "anchor.log"
         self.lock = folder / "run" / "owner.lock"
 
@@ -140,9 +142,11 @@ class Workspace:
                 anchor=self.anchor,
                 now_us=clock,
             )
+            self.courier = Courier(self.ports, self._caller)
             self._check_log()
             self.store.listen(self._heard)
             self.scheduler.start()
+            self.courier.start()
             if serve is not None:
                 socket = self.paths.socket()
                 self._serving = serve(self.service, socket)
@@ -188,6 +192,17 @@ class Workspace:
             lock.release()
             raise
 
+    def _caller(self) -> Caller:
+        # Loaded with the first outcome to deliver: most workspaces call nobody.
+        from handrail.callers import Guard, WebhookCaller
+
+        settings = self.ports.settings
+        return WebhookCaller(
+            read_webhook_secret(self.paths.webhook),
+            guard=Guard(settings.callback_allow),
+            timeout_seconds=settings.callback_seconds,
+        )
+
     def _check_log(self) -> None:
         create_log(self.ports, self.signer)
         behind = rolled_back(self.ports, self.anchor)
@@ -202,6 +217,8 @@ class Workspace:
 
     def _heard(self, topics: frozenset[str], due: int | None) -> None:
         self.scheduler.heard(topics, due)
+        if due is not None:
+            self.courier.heard()
         self.signals.notify(topics)
 
     def close(self) -> None:
@@ -214,6 +231,8 @@ class Workspace:
         if self._serving is not None:
             self._serving.stop()
         try:
+            if hasattr(self, "courier"):
+                self.courier.stop()
             if hasattr(self, "scheduler"):
                 self.scheduler.stop()
                 if self.service.only_reads is None:

@@ -28,7 +28,7 @@ from handrail.flow.queries import (
 from handrail.flow.runs import confirm, list_doubts, redeem, resolve
 from handrail.flow.stops import clear_stop, list_stops, set_stop
 from handrail.flow.submit import preview, submit, submit_batch
-from handrail.flow.sweep import deliver, sweep
+from handrail.flow.sweep import call_back, deliver, sweep
 from handrail.flow.undo import undo
 from handrail.flow.vote import cast_vote
 from handrail.flow.withdraw import withdraw
@@ -74,6 +74,7 @@ __all__ = [
     "accept_restore",
     "activate",
     "against_state",
+    "call_back",
     "checkpoint",
     "create_log",
     "deliver",

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from handrail.audit.events import SYSTEM
-from handrail.flow.close import CALLBACK, release, retire, unblock
+from handrail.flow.close import release, retire, unblock
 from handrail.flow.look import policy_of
 from handrail.flow.ports import Ports
 from handrail.flow.queries import shown_outcome
@@ -28,6 +28,7 @@ from handrail.review.deadlines import step
 
 T = TypeVar("T")
 BATCH = 500
+CALLS = 20
 RETRY_SECONDS = (1, 5, 30, 120, 600, 3600)
 """Pauses between attempts to deliver a notice; after the last it is parked and shown."""
 
@@ -206,17 +207,27 @@ def _overdue(tx: Transaction, ports: Ports, seen: Any) -> bool:
     return False
 
 
-def deliver(ports: Ports, channels: Iterable[Channel], caller: Caller | None = None) -> int:
-    """Hand due notices on: to the channels, or to the address a decision came with.
+def deliver(ports: Ports, channels: Iterable[Channel]) -> int:
+    """Hand due notices to the channels: at least once, the same id on every attempt.
 
-    At least once, the same id on every attempt. A failure is kept on the notice and tried again
-    after a pause; after the last pause the notice is parked, which `doctor` shows.
+    A failure is kept on the notice and tried again after a pause; after the last pause the notice
+    is parked, which `doctor` shows.
     """
     told = list(channels)
     done = 0
     for notice in ports.store.read(lambda tx: tx.outbox.due(tx.now(), BATCH)):
-        error = _call(ports, caller, notice) if notice.topic == CALLBACK else _tell(told, notice)
-        done += ports.store.write(_delivered(notice, error))
+        done += ports.store.write(_delivered(notice, _tell(told, notice)))
+    return done
+
+
+def call_back(ports: Ports, caller: Caller) -> int:
+    """Tell the programs that asked to be called, as `deliver` tells persons.
+
+    A receiver may be slow, so this runs beside the scheduler, never in it.
+    """
+    done = 0
+    for notice in ports.store.read(lambda tx: tx.outbox.due(tx.now(), CALLS, calls=True)):
+        done += ports.store.write(_delivered(notice, _call(ports, caller, notice)))
     return done
 
 
@@ -231,10 +242,8 @@ def _tell(channels: Iterable[Channel], notice: Notice) -> str | None:
     return error
 
 
-def _call(ports: Ports, caller: Caller | None, notice: Notice) -> str | None:
+def _call(ports: Ports, caller: Caller, notice: Notice) -> str | None:
     """What went wrong, None where the waiting program took its outcome."""
-    if caller is None:
-        return "no webhook caller runs in this process"
     wanted = notice.decision_id or ""
 
     def query(tx: Transaction) -> tuple[str, Outcome[Any]] | None:

@@ -54,8 +54,8 @@ class SqliteOutbox:
     def add(self, notice: Notice) -> None:
         self._execute(_SQL["add"], _row(notice))
 
-    def due(self, now: int, limit: int) -> list[Notice]:
-        return [_notice(row) for row in self._execute(_SQL["due"], (now, limit))]
+    def due(self, now: int, limit: int, *, calls: bool = False) -> list[Notice]:
+        return [_notice(row) for row in self._execute(_SQL["due"], (now, limit, calls))]
 
     def put(self, notice: Notice) -> None:
         self._execute(_SQL["put"], _row(notice))

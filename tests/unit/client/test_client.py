@@ -120,7 +120,7 @@ def test_bad_input_says_where(hr: Client) -> None:
         hr.submit("refund", facts={"order": "1"}, confidence="high")
     assert caught.value.pointer == "/confidence"
     with pytest.raises(BadInput) as caught:
-        hr.submit("refund", facts={"order": "1"}, callback="https://example.com")
+        hr.submit("refund", facts={"order": "1"}, callback="ftp://example.com")
     assert caught.value.pointer == "/callback"
     with pytest.raises(NotFound, match="active are: refund"):
         hr.submit("unknown", facts={})
