@@ -152,6 +152,14 @@ class Declarations(Shapes):
             else:
                 from_proposal = True
         normal = self.normal(given["normal"], kind, of) if "normal" in given else ()
+        for member in members:
+            if val.normalise(member, normal) != member:
+                self.wrong(
+                    given["normal"],
+                    f"the member `{member}` can never be read: it is not in its normal form",
+                    f"`{val.normalise(member, normal)}`",
+                    "write the members in the normal form",
+                )
         bounds = {
             word: self.bound(given[word], kind, places) for word in ("min", "max") if word in given
         }

@@ -358,8 +358,10 @@ def test_values_in_a_ring_are_refused_at_their_place(mistakes: Any) -> None:
     assert len(found) == 1 and "a ring: a → b → c → a" in str(found[0])
 
 
+@pytest.mark.ledger("M-051")
 def test_same_input_same_ruling(policy: Make, ruled: Rule) -> None:
     made = policy(body("amount > 50 and has(euros)"))
     first = ruled(made, {**FACTS, "euros": 1}, {"amount": 99})
     again = ruled(gate.load(made.text), {**FACTS, "euros": 1}, {"amount": 99})
     assert first == again and first.fired
+    assert first.why == "Amount (99 USD) is over 50"

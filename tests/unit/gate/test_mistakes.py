@@ -179,6 +179,7 @@ def test_one_mistake_is_one_sentence(mistakes: Any, body: str, says: str) -> Non
         ("{n: {type: string, min: 1}}", "numbers and times only"),
         ("{n: {type: int, normal: lower}}", "a text"),
         ("{n: {type: string, normal: upper}}", "one of lower, url"),
+        ("{n: {enum: [a, B], normal: lower}}", "`B` can never be read"),
         ("{n: {list: {list: int}}}", "a list of that"),
         ("{n: {list: decimal}}", "`places: 2`"),
         ("{n: {object: {}}}", "`name: type` lines"),

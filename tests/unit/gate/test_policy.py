@@ -599,6 +599,91 @@ def test_a_record_of_another_policy_is_refused(policy: Make) -> None:
         policy(N).evaluate(record, decision_id="d_x", evaluated_at=0)
 
 
+# ------------------------------------------------------------------------ triggers people ask for
+
+
+@pytest.mark.ledger("A-070")
+def test_high_confidence_does_not_excuse_a_fairness_breach(policy: Make, ruled: Rule) -> None:
+    made = policy(
+        "fields: {gap: double}\notherwise: auto\n"
+        "rules: [{id: unfair, when: gap > 0.2, because: 'The groups differ by {gap:.0%}'}]\n"
+        "tiers: {risk: {any: else}, at_least: [0.9, 0, none], any: [auto, in_the_loop, refuse]}\n"
+    )
+    assert ruled(made, {"gap": 0.2}, confidence=0.99).lane == "pass"
+    breach = ruled(made, {"gap": 0.21}, confidence=0.99)
+    assert breach.lane == "hold" and breach.why == "The groups differ by 21%"
+    assert ruled(made, {"gap": 0.1}, confidence=0.89).lane == "hold"
+
+
+@pytest.mark.ledger("R-055")
+def test_thresholds_on_confidence_value_risk_and_impact_are_tested_in_the_file() -> None:
+    text = (
+        HEAD
+        + """\
+fields:
+  deal_value: {type: decimal, places: 2, unit: EUR}
+  regulatory_risk: {enum: [none, some, high]}
+  customers_hit: int
+otherwise: auto
+rules:
+  - {id: unsure, when: confidence < 0.8, on_unknown: hold}
+  - {id: value, when: deal_value > 50000}
+  - {id: risk, when: regulatory_risk == "high"}
+  - {id: impact, when: customers_hit >= 100}
+cases:
+  - name: below all four
+    facts: {deal_value: 50000, regulatory_risk: some, customers_hit: 99}
+    confidence: 0.8
+    fires: []
+    lane: pass
+  - {name: unsure, like: below all four, confidence: 0.79, fires: [unsure], lane: hold}
+  - {name: value, like: below all four, facts: {deal_value: 50000.01}, fires: [value], lane: hold}
+  - {name: risk, like: below all four, facts: {regulatory_risk: high}, fires: [risk], lane: hold}
+  - {name: impact, like: below all four, facts: {customers_hit: 100}, fires: [impact], lane: hold}
+"""
+    )
+    assert gate.check(text) == []
+    for old, new in (("0.79", "0.81"), ("50000.01", "49999"), ("hit: 100", "hit: 98")):
+        (_, lane) = gate.check(text.replace(old, new))
+        assert "lane came out as pass; expected hold" in str(lane)
+
+
+@pytest.mark.ledger("M-031")
+def test_an_audience_off_the_list_is_held_and_goes_to_its_owner(ruled: Rule) -> None:
+    made = gate.load(
+        HEAD.replace("[{to", "[{rule: audience, to: team:audiences, silence: block}, {to")
+        + "fields: {audience: string}\nlists: {approved: [buyers, readers]}\notherwise: auto\n"
+        + "rules: [{id: audience, when: audience not in lists.approved}]\n"
+    )
+    held = ruled(made, {"audience": "everybody"})
+    assert held.lane == "hold" and held.approvers == ("team:audiences",)
+    assert ruled(made, {"audience": "buyers"}).lane == "pass"
+
+
+@pytest.mark.ledger("M-066")
+@pytest.mark.parametrize("name", ["source", "medium", "campaign"])
+def test_an_absent_or_empty_tracking_parameter_is_held(
+    policy: Make, ruled: Rule, name: str
+) -> None:
+    made = policy(
+        "fields:\n"
+        + "".join(
+            f"  {key}: {{type: string, normal: lower, optional: true}}\n"
+            for key in ("source", "medium", "campaign")
+        )
+        + "otherwise: auto\nrules:\n"
+        + "".join(
+            f'  - {{id: no-{key}, when: not has({key}) or {key} == "", because: no {key}}}\n'
+            for key in ("source", "medium", "campaign")
+        )
+    )
+    whole = {"source": "a", "medium": "b", "campaign": "c"}
+    assert ruled(made, whole).lane == "pass"
+    for facts in ({**whole, name: "  "}, {**whole, name: None}):
+        ruling = ruled(made, facts)
+        assert ruling.lane == "hold" and by_rule(ruling) == [f"no-{name}"]
+
+
 # ----------------------------------------------------------------------------- version, digests
 
 BASE = HEAD + (
