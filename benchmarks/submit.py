@@ -122,7 +122,6 @@ def written(path: Path) -> Rows:
     """By table: the insert and the rows, in the order they were made."""
     connection = connect(str(path), vfs=None, writing=False)
     orders = {
-        "audit_nodes": "(idx + 1) << level, level",
         "review_asks": "review",
         "subject_keys": "made_at",
     }

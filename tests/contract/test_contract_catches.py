@@ -22,9 +22,8 @@ def keeps_what_was_rolled_back(patch: Patch) -> None:
 
 def forgets_what_was_written_of_a_group(patch: Patch) -> None:
     def back_to(self: audit.SqliteAudit, mark: audit.Mark) -> None:
-        self._frontier, entries, nodes, *_ = mark
-        del self._entries[entries:]
-        del self._nodes[nodes:]
+        self._frontier, waiting, _ = mark
+        del self._waiting[waiting:]
 
     patch.setattr(audit.SqliteAudit, "back_to", back_to)
 

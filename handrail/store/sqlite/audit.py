@@ -14,18 +14,17 @@ from handrail.store.sqlite.queries import Execute, queries
 
 _SQL = queries("audit")
 _ADD_ENTRY = _SQL["add_entry"]
-_ADD_NODE = _SQL["add_node"]
 
-Mark = tuple[Frontier, int, int, int, int]
-"""Where the log stood: edge, then lengths and written lengths of the waiting rows."""
+Mark = tuple[Frontier, int, int]
+"""Where the log stood: edge, entries that wait, and how many of these are written."""
 
 
 class SqliteAudit:
     """See `handrail.ports.AuditLog`. On a reader it has no edge, and reads size and root.
 
     What a group of use cases appends waits in memory and is written in one go before the commit
-    (or before somebody in the group reads the log): many small statements cost more than two
-    large ones.
+    (or before somebody in the group reads the log): many small statements cost more than a large
+    one.
     """
 
     def __init__(self, connection: apsw.Connection, *, writing: bool) -> None:
@@ -33,10 +32,9 @@ class SqliteAudit:
         self._executemany = connection.executemany
         self._writing = writing
         self._frontier = Frontier()
-        self._entries: list[tuple[int, bytes, bytes]] = []
-        self._nodes: list[tuple[int, int, bytes]] = []
-        self._written_entries = 0
-        self._written_nodes = 0
+        self._waiting: list[tuple[int, bytes, bytes, bytes]] = []
+        self._written = 0
+        """How many of those that wait are in the database already, uncommitted."""
 
     # ------------------------------------------------------------------ the writer's side
 
@@ -61,39 +59,29 @@ class SqliteAudit:
 
     def mark(self) -> Mark:
         """Where the log stands, for `back_to`."""
-        return (
-            self._frontier,
-            len(self._entries),
-            len(self._nodes),
-            self._written_entries,
-            self._written_nodes,
-        )
+        return self._frontier, len(self._waiting), self._written
 
     def back_to(self, mark: Mark) -> None:
         """Forget what was appended since; the database is rolled back by the caller."""
-        self._frontier, entries, nodes, self._written_entries, self._written_nodes = mark
-        del self._entries[entries:]
-        del self._nodes[nodes:]
+        self._frontier, waiting, self._written = mark
+        del self._waiting[waiting:]
 
     def write(self) -> None:
         """Write what waits."""
-        if len(self._entries) > self._written_entries:
-            self._executemany(_ADD_ENTRY, self._entries[self._written_entries :])
-            self._executemany(_ADD_NODE, self._nodes[self._written_nodes :])
-            self._written_entries = len(self._entries)
-            self._written_nodes = len(self._nodes)
+        if len(self._waiting) > self._written:
+            self._executemany(_ADD_ENTRY, self._waiting[self._written :])
+            self._written = len(self._waiting)
 
     def seal(self) -> None:
         """Write what waits and the head, as the last thing before a commit."""
-        if self._entries:
+        if self._waiting:
             self.write()
             self._execute(_SQL["set_head"], (self._frontier.size, self._frontier.root()))
 
     def sealed(self) -> None:
         """After the commit: nothing waits any more."""
-        self._entries.clear()
-        self._nodes.clear()
-        self._written_entries = self._written_nodes = 0
+        self._waiting.clear()
+        self._written = 0
 
     # ------------------------------------------------------------------ the port
 
@@ -105,9 +93,8 @@ class SqliteAudit:
         frontier = self._frontier
         index = frontier.size
         self._frontier, nodes = frontier.append(leaf)
-        self._entries.append((index, leaf, body))
-        if len(nodes) > 1:
-            self._nodes.extend(nodes[1:])
+        above = b"".join([node for _, _, node in nodes[1:]]) if index & 1 else b""
+        self._waiting.append((index, leaf, above, body))
         return index
 
     def size(self) -> int:
@@ -144,8 +131,11 @@ class SqliteAudit:
 
     def nodes(self, level: int) -> Iterator[tuple[int, bytes]]:
         self.write()
-        rows = self._execute(_SQL["nodes"], (level,)) if level else self._execute(_SQL["leaves"])
-        yield from rows
+        yield from (
+            self._execute(_SQL["nodes"], (level, self.size()))
+            if level
+            else self._execute(_SQL["leaves"])
+        )
 
     def add_checkpoint(self, checkpoint: Checkpoint) -> None:
         self._execute(

@@ -104,8 +104,13 @@ def test_a_changed_leaf_hash_is_named(living: Living, index: int) -> None:
 
 @pytest.mark.parametrize(("level", "index"), [(1, 0), (1, 12), (2, 3), (3, 1), (4, 0)])
 def test_a_changed_node_row_is_named(living: Living, level: int, index: int) -> None:
+    """The entry that completed a node keeps it, after those of the levels below."""
     living.change(
-        "UPDATE audit_nodes SET hash = ? WHERE level = ? AND idx = ?", bytes(32), level, index
+        "UPDATE audit_entries SET nodes = "
+        "CAST(substr(nodes, 1, ?1) || ?2 || substr(nodes, ?1 + 33) AS BLOB) WHERE idx = ?3",
+        32 * (level - 1),
+        bytes(32),
+        ((index + 1) << level) - 1,
     )
     report = living.verify()
     assert [p.place for p in report.problems] == [f"node row (level {level}, index {index})"]

@@ -14,15 +14,18 @@ from .conftest import Open, filing
 DAMAGES = {
     "entry gone": ("DELETE FROM audit_entries WHERE idx = 6", "holds 6"),
     "entry added": (
-        "INSERT INTO audit_entries SELECT 7, leaf, body FROM audit_entries WHERE idx = 6",
+        "INSERT INTO audit_entries SELECT 7, leaf, nodes, body FROM audit_entries WHERE idx = 6",
         "holds 8",
     ),
     "head gone": ("DELETE FROM audit_head", "for 0 entries"),
     "head smaller": ("UPDATE audit_head SET size = 5", "for 5 entries"),
     "root changed": ("UPDATE audit_head SET root = zeroblob(32)", "root"),
-    "node gone": ("DELETE FROM audit_nodes WHERE level = 2 AND idx = 0", "no node 0 of level 2"),
+    "node gone": (
+        "UPDATE audit_entries SET nodes = substr(nodes, 1, 32) WHERE idx = 3",
+        "no node 0 of level 2",
+    ),
     "node changed": (
-        "UPDATE audit_nodes SET hash = zeroblob(32) WHERE level = 2 AND idx = 0",
+        "UPDATE audit_entries SET nodes = zeroblob(64) WHERE idx = 3",
         "root",
     ),
     "last leaf changed": ("UPDATE audit_entries SET leaf = zeroblob(32) WHERE idx = 6", "root"),

@@ -16,8 +16,7 @@ from .conftest import Open
 PLANS = {
     "audit.entries": "audit_entries by rowid (rowid>? AND rowid<?)",
     "audit.leaf": "audit_entries by rowid (rowid=?)",
-    "audit.node": "audit_nodes by key (level=? AND idx=?)",
-    "audit.nodes": "audit_nodes by key (level=?)",
+    "audit.node": "audit_entries by rowid (rowid=?)",
     "audit.size": "audit_entries by rowid, one end",
     "counters.read": "counters by key (scope=? AND key=? AND bucket>? AND bucket<?)",
     "decisions.attach": "decisions by id (id=?)",
@@ -100,6 +99,7 @@ WALKS = {
     "people.registered": "all of people by people_registered",
     # Everything is what is asked for.
     "audit.leaves": "all of audit_entries",
+    "audit.nodes": "all of ends; all of ends; audit_entries by rowid (rowid=?)",
     "decisions.state": "all of decisions",
     "grants.state": "all of grants",
     "labels.state": "all of labels",

@@ -229,19 +229,15 @@ CREATE TABLE counters (
     PRIMARY KEY (scope, key, bucket)
 ) STRICT, WITHOUT ROWID;
 
--- The log. The leaf hash of an entry stands beside it; audit_nodes holds levels 1 and up.
+-- The log: one row an entry. Beside the leaf hash stand the tree nodes that the entry completed,
+-- 32 bytes each, lowest level first: node (level, index) is in row (index + 1) * 2^level - 1. So a
+-- commit touches the end of one table and no other page.
 CREATE TABLE audit_entries (
     idx INTEGER PRIMARY KEY,
     leaf BLOB NOT NULL,
+    nodes BLOB NOT NULL,
     body BLOB NOT NULL
 ) STRICT;
-
-CREATE TABLE audit_nodes (
-    level INTEGER NOT NULL,
-    idx INTEGER NOT NULL,
-    hash BLOB NOT NULL,
-    PRIMARY KEY (level, idx)
-) STRICT, WITHOUT ROWID;
 
 -- Size and root as of the last commit; opening holds entries and nodes against them.
 CREATE TABLE audit_head (

@@ -1,8 +1,5 @@
 -- name: add_entry
-INSERT INTO audit_entries (idx, leaf, body) VALUES (?1, ?2, ?3);
-
--- name: add_node
-INSERT INTO audit_nodes (level, idx, hash) VALUES (?1, ?2, ?3);
+INSERT INTO audit_entries (idx, leaf, nodes, body) VALUES (?1, ?2, ?3, ?4);
 
 -- name: size
 SELECT coalesce(max(idx) + 1, 0) FROM audit_entries;
@@ -14,13 +11,21 @@ SELECT body FROM audit_entries WHERE idx >= ?1 AND idx < ?2 ORDER BY idx;
 SELECT leaf FROM audit_entries WHERE idx = ?1;
 
 -- name: node
-SELECT hash FROM audit_nodes WHERE level = ?1 AND idx = ?2;
+SELECT substr(nodes, 32 * ?1 - 31, 32) FROM audit_entries
+WHERE idx = ((?2 + 1) << ?1) - 1 AND length(nodes) >= 32 * ?1;
 
 -- name: leaves
 SELECT idx, leaf FROM audit_entries ORDER BY idx;
 
 -- name: nodes
-SELECT idx, hash FROM audit_nodes WHERE level = ?1 ORDER BY idx;
+WITH RECURSIVE ends (idx) AS (
+    VALUES ((1 << ?1) - 1)
+    UNION ALL
+    SELECT idx + (1 << ?1) FROM ends WHERE idx + (1 << ?1) < ?2
+)
+SELECT ((idx + 1) >> ?1) - 1, substr(nodes, 32 * ?1 - 31, 32)
+FROM ends CROSS JOIN audit_entries USING (idx)
+WHERE length(nodes) >= 32 * ?1;
 
 -- name: head
 SELECT size, root FROM audit_head;

@@ -1,0 +1,54 @@
+-- name: stage
+INSERT INTO audit_stage (entries, origin, topics, due) VALUES ($1, $2, $3, $4)
+RETURNING pg_current_xact_id()::text;
+
+-- name: staged
+SELECT ticket, entries, origin, topics, due FROM audit_stage ORDER BY ticket LIMIT $1;
+
+-- name: waiting
+SELECT ticket, entries FROM audit_stage WHERE ticket > $1 ORDER BY ticket LIMIT $2;
+
+-- name: staged_count
+SELECT coalesce(sum(cardinality(entries)), 0)::bigint FROM audit_stage;
+
+-- name: unstage
+DELETE FROM audit_stage WHERE ticket = ANY ($1);
+
+-- name: copy_entries
+COPY audit_entries (idx, leaf, body) FROM STDIN (FORMAT binary);
+
+-- name: copy_nodes
+COPY audit_nodes (level, idx, hash) FROM STDIN (FORMAT binary);
+
+-- name: size
+SELECT coalesce((SELECT idx + 1 FROM audit_entries ORDER BY idx DESC LIMIT 1), 0);
+
+-- name: entries
+SELECT idx, body FROM audit_entries WHERE idx >= $1 AND idx < $2 ORDER BY idx LIMIT $3;
+
+-- name: leaf
+SELECT leaf FROM audit_entries WHERE idx = $1;
+
+-- name: node
+SELECT hash FROM audit_nodes WHERE level = $1 AND idx = $2;
+
+-- name: leaves
+SELECT idx, leaf FROM audit_entries WHERE idx > $1 ORDER BY idx LIMIT $2;
+
+-- name: nodes
+SELECT idx, hash FROM audit_nodes WHERE level = $1 AND idx > $2 ORDER BY idx LIMIT $3;
+
+-- name: head
+SELECT size, root FROM audit_head WHERE one = 1;
+
+-- name: set_head
+INSERT INTO audit_head (one, size, root) VALUES (1, $1, $2)
+ON CONFLICT (one) DO UPDATE SET size = excluded.size, root = excluded.root;
+
+-- name: put_checkpoint
+INSERT INTO checkpoints (size, text, at, anchored) VALUES ($1, $2, $3, $4)
+ON CONFLICT (size) DO UPDATE SET
+    text = excluded.text, at = excluded.at, anchored = excluded.anchored;
+
+-- name: checkpoints
+SELECT size, text, at, anchored FROM checkpoints ORDER BY size;

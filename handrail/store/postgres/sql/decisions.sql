@@ -1,0 +1,118 @@
+-- name: insert
+INSERT INTO decisions (id, workflow, subject, submitter, key, lane, mode, review_id, settled,
+    expires_at, submitted_at, body, ruling)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+ON CONFLICT DO NOTHING;
+
+-- name: get
+SELECT body, ruling, review_id, settled FROM decisions WHERE id = $1;
+
+-- name: take
+SELECT d.body, d.ruling, d.review_id, d.settled, r.id
+FROM decisions AS d
+LEFT JOIN LATERAL (
+    SELECT id FROM reviews WHERE id = d.review_id FOR NO KEY UPDATE
+) AS r ON true
+WHERE d.id = $1
+FOR NO KEY UPDATE OF d;
+
+-- name: lock
+SELECT r.id
+FROM decisions AS d
+LEFT JOIN LATERAL (
+    SELECT id FROM reviews WHERE id = d.review_id FOR NO KEY UPDATE
+) AS r ON true
+WHERE d.id = $1
+FOR NO KEY UPDATE OF d;
+
+-- name: by_key
+SELECT body, ruling, review_id, settled FROM decisions
+WHERE key = $3 AND workflow = $1 AND submitter = $2;
+
+-- name: take_by_key
+SELECT d.body, d.ruling, d.review_id, d.settled, r.id, d.id
+FROM decisions AS d
+LEFT JOIN LATERAL (
+    SELECT id FROM reviews WHERE id = d.review_id FOR NO KEY UPDATE
+) AS r ON true
+WHERE d.key = $3 AND d.workflow = $1 AND d.submitter = $2
+FOR NO KEY UPDATE OF d;
+
+-- name: unsettled_of
+SELECT body, ruling, review_id, settled FROM decisions
+WHERE workflow = $1 AND subject = $2 AND NOT settled
+ORDER BY seq;
+
+-- name: take_unsettled_of
+SELECT d.body, d.ruling, d.review_id, d.settled, r.id, d.id
+FROM decisions AS d
+LEFT JOIN LATERAL (
+    SELECT id FROM reviews WHERE id = d.review_id FOR NO KEY UPDATE
+) AS r ON true
+WHERE d.workflow = $1 AND d.subject = $2 AND NOT d.settled
+ORDER BY d.seq
+FOR NO KEY UPDATE OF d;
+
+-- name: of_review
+SELECT body, ruling, review_id, settled FROM decisions
+WHERE review_id = $1
+ORDER BY seq LIMIT $2;
+
+-- name: attach
+UPDATE decisions SET review_id = $2 WHERE id = $1;
+
+-- name: settle
+UPDATE decisions SET settled = true WHERE id = $1;
+
+-- name: expiring
+SELECT body, ruling, review_id, settled FROM decisions
+WHERE NOT settled AND expires_at IS NOT NULL AND expires_at <= $1
+ORDER BY expires_at, seq LIMIT $2;
+
+-- name: seq_of
+SELECT seq FROM decisions WHERE id = $1;
+
+-- name: find_by_key
+SELECT body, ruling, review_id, settled FROM decisions
+WHERE key = $1 AND seq < $2
+    AND ($3::text IS NULL OR workflow = $3) AND ($4::text IS NULL OR lane = $4)
+    AND ($5::text IS NULL OR subject = $5) AND ($6::boolean IS NULL OR settled = $6)
+ORDER BY seq DESC LIMIT $7;
+
+-- name: find_by_subject
+SELECT body, ruling, review_id, settled FROM decisions
+WHERE subject = $1 AND seq < $2
+    AND ($3::text IS NULL OR workflow = $3) AND ($4::text IS NULL OR lane = $4)
+    AND ($5::boolean IS NULL OR settled = $5)
+ORDER BY seq DESC LIMIT $6;
+
+-- name: find_open
+SELECT body, ruling, review_id, settled FROM decisions
+WHERE NOT settled AND seq < $1
+    AND ($2::text IS NULL OR workflow = $2) AND ($3::text IS NULL OR lane = $3)
+ORDER BY seq DESC LIMIT $4;
+
+-- name: find_by_workflow
+SELECT body, ruling, review_id, settled FROM decisions
+WHERE workflow = $1 AND seq < $2
+    AND ($3::text IS NULL OR lane = $3) AND ($4::boolean IS NULL OR settled = $4)
+ORDER BY seq DESC LIMIT $5;
+
+-- name: find_any
+SELECT body, ruling, review_id, settled FROM decisions
+WHERE seq < $1
+    AND ($2::text IS NULL OR lane = $2) AND ($3::boolean IS NULL OR settled = $3)
+ORDER BY seq DESC LIMIT $4;
+
+-- name: find_in_doubt
+SELECT d.body, d.ruling, d.review_id, d.settled
+FROM (SELECT DISTINCT decision FROM grants WHERE state = 'in_doubt') AS g
+JOIN decisions AS d ON d.id = g.decision
+WHERE d.seq < $1
+    AND ($2::text IS NULL OR d.workflow = $2) AND ($3::text IS NULL OR d.lane = $3)
+    AND ($4::text IS NULL OR d.subject = $4) AND ($5::text IS NULL OR d.key = $5)
+ORDER BY d.seq DESC LIMIT $6;
+
+-- name: state
+SELECT seq, id, workflow, lane, mode, body, ruling FROM decisions
+WHERE seq > $1 ORDER BY seq LIMIT $2;

@@ -1,0 +1,20 @@
+-- name: active
+SELECT version FROM active_policies WHERE workflow = $1;
+
+-- name: get
+SELECT body, EXISTS (
+    SELECT 1 FROM active_policies AS active
+    WHERE active.workflow = versions.workflow AND active.version = versions.version
+)
+FROM policy_versions AS versions WHERE workflow = $1 AND version = $2;
+
+-- name: put
+INSERT INTO policy_versions (workflow, version, body) VALUES ($1, $2, $3)
+ON CONFLICT (workflow, version) DO UPDATE SET body = excluded.body;
+
+-- name: activate
+INSERT INTO active_policies (workflow, version) VALUES ($1, $2)
+ON CONFLICT (workflow) DO UPDATE SET version = excluded.version;
+
+-- name: workflows
+SELECT workflow FROM active_policies ORDER BY workflow;
