@@ -488,8 +488,6 @@ def loser_misled(h: History) -> Iterator[tuple[str, str]]:
                 yield review, f"{op.actor} was told {verdict}, and the log has no {said} of theirs"
             if not any(end[1] == verdict for end in ends[review]):
                 yield review, f"{op.actor} was told {verdict}; the log says {ends[review]}"
-            if (said == "reject") != (verdict == "rejected"):
-                yield review, f"{op.actor} said {said} and was told {verdict}"
 
 
 # ------------------------------------------------------------------------------ effects
