@@ -5,12 +5,15 @@ Where there are no Unix sockets it listens on loopback, and a token in the run f
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import os
 import secrets
 import socket
 import threading
+import weakref
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,11 +44,25 @@ class LocalServer:
             self._listen_on(path)
         self._server: uvicorn.Server | None = None
         self._stopped = False
+        self._loaded = threading.Event()
         self._lock = threading.Lock()
         # Loading the web framework takes longer than opening a workspace: it happens meanwhile,
         # and who connects until then waits in the socket's queue.
         self._thread = threading.Thread(target=self._serve, name="handrail-socket", daemon=True)
         self._thread.start()
+        _living.add(self)
+
+    def before_fork(self) -> None:
+        """Wait until everything is loaded: a module half loaded would lock the child's imports."""
+        self._loaded.wait(GRACE_SECONDS * 5)
+
+    def after_fork(self) -> None:
+        """In a forked child: let go of the socket, or who connects to a dead parent would hang."""
+        # The event loop keeps the descriptor's number: put nothing in its place, do not free it.
+        nothing = os.open(os.devnull, os.O_RDWR)
+        with contextlib.suppress(OSError):
+            os.dup2(nothing, self._socket.fileno())
+        os.close(nothing)
 
     def _listen_on(self, path: Path) -> None:
         with contextlib.suppress(FileNotFoundError):
@@ -76,9 +93,17 @@ class LocalServer:
             # At the interpreter's end a thread can load nothing any more, and nobody connects.
             if threading.main_thread().is_alive():
                 _log.exception("the workspace's server ended; others cannot join any more")
+        finally:
+            self._loaded.set()
 
     def _run(self) -> None:
         import uvicorn
+
+        new_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
+        with contextlib.suppress(ImportError):  # not on Windows
+            import uvloop
+
+            new_loop = uvloop.new_event_loop
 
         from handrail.server.identity import as_named, with_token
         from handrail.server.main import make_app
@@ -89,7 +114,6 @@ class LocalServer:
         config = uvicorn.Config(
             app,
             http="httptools",
-            loop="auto",
             ws="none",
             lifespan="on",
             log_config=None,
@@ -102,7 +126,10 @@ class LocalServer:
             if self._stopped:
                 return
             self._server = uvicorn.Server(config)
-        self._server.run(sockets=[self._socket])
+        config.load()
+        self._loaded.set()
+        with asyncio.Runner(loop_factory=new_loop) as runner:
+            runner.run(self._server.serve(sockets=[self._socket]))
 
     def stop(self) -> None:
         """Take no more requests, finish those under way, and go."""
@@ -117,6 +144,23 @@ class LocalServer:
         if self.token_file is not None:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self.token_file)
+
+
+_living: weakref.WeakSet[LocalServer] = weakref.WeakSet()
+
+
+def _before_fork() -> None:
+    for server in list(_living):
+        server.before_fork()
+
+
+def _after_fork() -> None:
+    for server in list(_living):
+        server.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_child=_after_fork)
 
 
 def serve(service: Service, path: Path) -> LocalServer:
