@@ -253,7 +253,8 @@ def settings() -> str:
     defaults = Settings()
     for name, text in field_docs(Settings).items():
         value = getattr(defaults, name)
-        lines.append(f"| `HANDRAIL_{name.upper()}` | `{value}` | {cell(text)} |")
+        shown = "none" if value in ((), None, "") else f"`{value}`"
+        lines.append(f"| `HANDRAIL_{name.upper()}` | {shown} | {cell(text)} |")
     return "\n".join(lines) + "\n"
 
 
