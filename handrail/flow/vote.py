@@ -18,6 +18,7 @@ from handrail.model.ids import new_id
 from handrail.model.modes import Lane, Mode, ReviewKind, ReviewStatus, Said, Verdict
 from handrail.model.people import Actor, Person
 from handrail.model.review import Review, Round, Vote
+from handrail.model.ruling import Approval, Ruling
 from handrail.model.wire import check_wire
 from handrail.ports import Filed, Transaction
 from handrail.review.quorum import in_words, merge
@@ -220,9 +221,14 @@ def _edit(
     )
     if ruling.lane is Lane.REFUSE:
         raise BadInput(f"the policy refuses this edit: {ruling.why}", "/edits", status=422)
+    worse = policy.got_worse(current.ruling, ruling)
     ruling = msgspec.structs.replace(
         ruling,
-        approvals=merge(lead.ruling.approvals, current.ruling.approvals, ruling.approvals),
+        approvals=merge(
+            lead.ruling.approvals,
+            current.ruling.approvals,
+            _asked_now(current.ruling, ruling) if worse else ruling.approvals,
+        ),
         mode=max(ruling.mode, lead.ruling.mode, key=lambda mode: mode.rank),
         lane=Lane.HOLD,
         coins=lead.ruling.coins,
@@ -237,9 +243,18 @@ def _edit(
         editor=person.id,
         started_at=tx.now(),
     )
-    stay = not policy.got_worse(current.ruling, ruling)
-    moved = advance(tx, review, following, keep=stay, without=person.id, actor=person.id)
+    moved = advance(tx, review, following, keep=not worse, without=person.id, actor=person.id)
     return moved, following, changes
+
+
+def _asked_now(before: Ruling, after: Ruling) -> tuple[Approval, ...]:
+    """The approvals that an edit past a rule calls for: those the rules name, else one of those
+    whom the policy sends such a decision to, where these are others than before."""
+    if after.approvals or after.route is None:
+        return after.approvals
+    if before.route is not None and before.route.to == after.route.to:
+        return ()
+    return (Approval(of=after.route.to),)
 
 
 def advance(
