@@ -20,7 +20,8 @@ MAX_FACTS_BYTES = 256 * 1024
 MAX_DEPTH = 64
 MAX_ADDRESS = 2_000
 """Characters of an address we may be asked to call."""
-MAX_INT = 2**53
+MAX_INT = 2**53 - 1
+"""Largest integer that JSON (RFC 7493) and RFC 8785 carry exactly."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
