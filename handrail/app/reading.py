@@ -6,8 +6,7 @@ changes nothing, so what it finds does not depend on the owner it may be checkin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -17,9 +16,8 @@ from handrail.app.workspace import Paths
 from handrail.audit.events import Difference
 from handrail.channels import FileAnchor
 from handrail.flow import Ports, Shelf, against_state
-from handrail.model.errors import NotFound, Unavailable
+from handrail.model.errors import NotFound
 from handrail.ports import Checkpoint, Transaction
-from handrail.store.clock import now_us
 
 T = TypeVar("T")
 
@@ -28,20 +26,18 @@ class Reading:
     """A workspace as a reader sees it. Made by `read_store`."""
 
     def __init__(self, folder: Path) -> None:
-        from handrail.store.sqlite.connection import connect
-        from handrail.store.sqlite.readers import Readers
+        from handrail.store.sqlite.looking import LookingStore
 
         self.paths = Paths(folder)
         if not self.paths.store.is_file():
             raise NotFound(
                 f"{folder} has no store yet; `handrail init {folder}` or the first submit makes it"
             )
-        path = str(self.paths.store)
-        self._readers = Readers(lambda: connect(path, vfs=None, writing=False), 1)
+        self._store = LookingStore(str(self.paths.store))
 
     def read(self, query: Callable[[Transaction], T]) -> T:
         """Run a query on one consistent snapshot. Writing in it raises."""
-        return self._readers.run(query, now_us)
+        return self._store.read(query)
 
     def signer(self) -> NoteSigner:
         """The signer of the log. Raises `NotFound` where its key is gone; none is made."""
@@ -57,52 +53,15 @@ class Reading:
 
     def differences(self) -> list[Difference]:
         """Where the tables do not say what the log says."""
-        return against_state(Ports(store=_OnlyReads(self), shelf=Shelf(), secret=b""))
+        return against_state(Ports(store=self._store, shelf=Shelf(), secret=b""))
 
     def integrity(self) -> list[str]:
         """What SQLite's own check of the file finds; empty where nothing is wrong."""
-        from handrail.store.sqlite.connection import connect
-
-        connection = connect(str(self.paths.store), vfs=None, writing=False)
-        try:
-            found = [str(row[0]) for row in connection.execute("PRAGMA quick_check")]
-        finally:
-            connection.close()
-        return [] if found == ["ok"] else found
+        return self._store.integrity()
 
     def close(self) -> None:
         """Close the connections."""
-        self._readers.close()
-
-
-class _OnlyReads:
-    """The store as use cases that only read want it."""
-
-    def __init__(self, reading: Reading) -> None:
-        self._reading = reading
-
-    def read(self, query: Callable[[Transaction], T]) -> T:
-        return self._reading.read(query)
-
-    def close(self) -> None:
-        self._reading.close()
-
-    def write(self, use_case: Callable[[Transaction], T]) -> T:
-        raise self._refusal()
-
-    def begin(self, use_case: Callable[[Transaction], T]) -> Future[T]:
-        raise self._refusal()
-
-    def write_many(
-        self, use_cases: Iterable[Callable[[Transaction], T]]
-    ) -> list[T | BaseException]:
-        raise self._refusal()
-
-    def listen(self, listener: Callable[[frozenset[str], int | None], None]) -> Callable[[], None]:
-        raise self._refusal()
-
-    def _refusal(self) -> Unavailable:
-        return Unavailable("this only reads the store; it cannot write")
+        self._store.close()
 
 
 @contextmanager

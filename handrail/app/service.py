@@ -14,6 +14,7 @@ from handrail.model.commands import (
     ROUTES,
     Command,
     Preview,
+    SetStop,
     Submit,
     SubmitBatch,
     WaitOutcome,
@@ -54,7 +55,7 @@ class Service:
         if isinstance(command, WaitOutcome | WaitOutcomes):
             return self._wait(command, actor)
         kind = type(command)
-        if isinstance(command, Submit | SubmitBatch | Preview):
+        if isinstance(command, Submit | SubmitBatch | Preview | SetStop):
             self._refresh()
         if self.only_reads and ROUTES[kind].method != "GET" and kind is not Preview:
             raise Refused(self.only_reads)

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from handrail.audit.note import VerifierKey
 
 app = typer.Typer(
-    add_completion=False, no_args_is_help=True, help="Verify, export and prove the log."
+    add_completion=False,
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    help="Verify, export and prove the log.",
 )
 
 

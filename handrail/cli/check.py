@@ -11,7 +11,7 @@ import typer
 from handrail.cli.shell import POLICIES, shell_of
 from handrail.model.errors import BadInput, Mistake, PolicyErrors
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command()
@@ -24,10 +24,11 @@ def check(
         ),
     ] = None,
 ) -> None:
-    """Check policies: every mistake at once as file:line:col, each policy's cost, its cases.
+    """Check policies: types, cases and cost, every mistake at once.
 
-    Cost is the number of AST node visits one evaluation takes at most. Exits with 1 where a policy
-    has a mistake, and with 2 where there is none to check.
+    A mistake is a line `file:line:col: what is, what was expected, what to do`. Cost is the
+    number of AST node visits one evaluation takes at most. Exits with 1 where a policy has a
+    mistake, and with 2 where there is none to check.
     """
     from handrail.gate import load
 

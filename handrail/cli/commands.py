@@ -99,7 +99,7 @@ def _shared(
 
 def _with_shared(command: Any) -> Any:
     """The command with the shared options on it and on everything below it."""
-    maker = typer.Typer(add_completion=False)
+    maker = typer.Typer(add_completion=False, rich_markup_mode=None)
     maker.command()(_shared)
     taken = {name for param in command.params for name in param.opts}
     for param in typer.main.get_command(maker).params:
@@ -146,7 +146,7 @@ class _Commands(typer.core.TyperGroup):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.commands = _Loaded()
-        maker = typer.Typer(add_completion=False)
+        maker = typer.Typer(add_completion=False, rich_markup_mode=None)
         maker.command()(_shared)
         self.params.extend(typer.main.get_command(maker).params)
 
@@ -213,6 +213,9 @@ def run(arguments: list[str] | None = None) -> int:
         shell.note("interrupted; nothing was left half done")
         return 130
     except _CLICK_ERROR as error:
+        if type(error).__name__ == "NoArgsIsHelpError":
+            print(error.format_message())
+            return 2
         context = getattr(error, "ctx", None)
         path = context.command_path if context is not None else "handrail"
         shell.complain_text(f"{error.format_message()} Try `{path} --help`.")

@@ -11,11 +11,7 @@ from handrail.cli.screen import table, time_of, value_text, visible
 from handrail.cli.shell import Shell, shell_of
 from handrail.model.commands import DecisionView, GetDecision, ListDecisions
 
-app = typer.Typer(
-    add_completion=False,
-    invoke_without_command=True,
-    help="Decisions and what became of them. Alone it lists them.",
-)
+app = typer.Typer(add_completion=False, rich_markup_mode=None, invoke_without_command=True)
 
 
 @app.callback()

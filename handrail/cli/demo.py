@@ -18,7 +18,7 @@ from handrail.model.errors import BadInput
 if TYPE_CHECKING:
     from handrail.cli.simulation import Demo
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 ABOUT = ("medical", "marketing")
 LEFT_FOR_YOU = 4
@@ -43,8 +43,9 @@ def demo(
     ] = False,
     port: Annotated[int | None, typer.Option(help="Not in this version.", hidden=True)] = None,
 ) -> None:
-    """Real biopsies and sample campaigns through gate, people, outcomes, receipts and log.
+    """See it work: real biopsies and sample campaigns, start to end.
 
+    Gate, people, outcomes, effects with their receipts, and the log that is verified.
     Everything happens in a temporary folder with an embedded store. On a terminal and without
     --once a few decisions are left for you to decide by keys.
     """

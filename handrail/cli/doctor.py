@@ -18,7 +18,7 @@ from handrail.model.errors import HandrailError, NotFound
 if TYPE_CHECKING:
     from handrail.app.reading import Reading
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 STALE_ANCHOR_US = 15 * 60 * 1_000_000
 """An anchor this old while the log has grown past it is a finding."""
@@ -34,9 +34,10 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 @app.command()
 def doctor(ctx: typer.Context) -> None:
-    """Look at the workspace, its store, log, anchors, policies, reviews, runs and notices.
+    """Look whether everything is well.
 
-    Only reads. Exits with 1 where something is wrong.
+    Workspace, owner, store, log, anchors, policies, reviews, runs in doubt and notices. Only
+    reads. Exits with 1 where something is wrong.
     """
     from handrail.app.reading import read_store
 

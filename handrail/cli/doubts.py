@@ -11,11 +11,7 @@ from handrail.cli.shell import shell_of
 from handrail.model.commands import ListDoubts, Resolve
 from handrail.model.errors import BadInput
 
-app = typer.Typer(
-    add_completion=False,
-    invoke_without_command=True,
-    help="Runs that are in doubt or failed and wait for a person.",
-)
+app = typer.Typer(add_completion=False, rich_markup_mode=None, invoke_without_command=True)
 
 
 @app.callback()

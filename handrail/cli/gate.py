@@ -21,7 +21,7 @@ from handrail.model.errors import BadInput
 if TYPE_CHECKING:
     from handrail.bulk.judge import Judged, Plan, Tally
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 BATCH = 200
 """Held rows that are submitted together."""
@@ -64,12 +64,13 @@ def gate(
         str | None, typer.Option(metavar="NAME", help="Name and version of what proposed.")
     ] = None,
 ) -> None:
-    """Judge every row of a file; summary by rule; with --submit the held rows become reviews.
+    """Judge every row of a file; with --submit the held ones become reviews.
 
     Rows that cannot be judged go to FILE.bad.jsonl with their number and every reason, and the
     others are judged all the same: the exit code is 0, and 2 where no row could be judged.
     Submitting again with the same keys repeats nothing, so a run that was interrupted is simply
-    started again. Aggregates are unknown in a file; the store resolves them for what is submitted.
+    started again. Aggregates are unknown in a file; the store resolves them for what is
+    submitted.
     """
     from handrail.bulk.judge import plan_columns
     from handrail.bulk.read import open_source

@@ -10,7 +10,7 @@ import typer
 from handrail.cli.shell import POLICIES, is_workspace, shell_of
 from handrail.model.errors import BadInput
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 README = """\
 # A workspace of Handrail

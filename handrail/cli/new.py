@@ -12,7 +12,7 @@ import typer
 from handrail.cli.shell import POLICIES, Shell, shell_of
 from handrail.model.errors import BadInput, Conflict
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command()
@@ -45,7 +45,10 @@ def new(
         typer.Option(metavar="FILE", help="Where to write; `-` prints. Default policies/NAME.yaml"),
     ] = None,
 ) -> None:
-    """Write a first policy: types, suggested thresholds, a review form, two cases that hold."""
+    """Write a first policy from data or from a typed model.
+
+    With types, suggested thresholds, a review form, and two cases that come out as written.
+    """
     shell = shell_of(ctx)
     printed = output is not None and str(output) == "-"
     place = output or shell.workspace / POLICIES / f"{workflow}.yaml"

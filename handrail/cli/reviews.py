@@ -30,11 +30,7 @@ from handrail.model.commands import (
 from handrail.model.errors import BadInput
 from handrail.model.review import Card
 
-app = typer.Typer(
-    add_completion=False,
-    invoke_without_command=True,
-    help="The desk: reviews that wait for people. See `reviews -h`.",
-)
+app = typer.Typer(add_completion=False, rich_markup_mode=None, invoke_without_command=True)
 
 Review = Annotated[str, typer.Argument(metavar="ID", help="Id of the review (r_…).")]
 Reason = Annotated[str | None, typer.Option(help="Reason code of the policy.")]
@@ -51,7 +47,7 @@ def reviews(
     ctx: typer.Context,
     workflow: Annotated[str | None, typer.Option(help="Only of this workflow.")] = None,
 ) -> None:
-    """The desk. Alone, on a terminal, it asks for one decision after another by keys.
+    """Decide what is held; alone, on a terminal, the desk with one key for each answer.
 
     A approve, R reject, E edit, X escalate, H snooze, M assign, C comment, Z undo, J and K move,
     ? help, Q quit. Where there is no terminal it lists the open reviews.

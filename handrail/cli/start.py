@@ -9,7 +9,7 @@ import typer
 from handrail.cli.shell import shell_of
 from handrail.model.commands import ClearStop
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command()

@@ -11,7 +11,7 @@ from handrail.cli.shell import shell_of
 from handrail.model.commands import ListStops, SetStop
 from handrail.model.errors import BadInput
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command()
@@ -23,9 +23,10 @@ def stop(
     reason: Annotated[str | None, typer.Option(help="Why; needed to press it.")] = None,
     show: Annotated[bool, typer.Option("--list", help="Only list what is stopped.")] = False,
 ) -> None:
-    """Press the stop button: from the next decision on nothing passes by itself. It stays pressed.
+    """Press the stop button: nothing passes by itself any more.
 
-    Decisions are still taken in, and held for people.
+    From the next decision on, until `handrail start`, restarts included. Decisions are still
+    taken in, and held for people.
     """
     shell = shell_of(ctx)
     with shell.open() as client:

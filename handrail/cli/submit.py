@@ -15,7 +15,7 @@ from handrail.model.errors import BadInput
 from handrail.model.ruling import Ruling
 from handrail.model.wire import read_json
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command()

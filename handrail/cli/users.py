@@ -11,16 +11,15 @@ from handrail.cli.shell import shell_of
 from handrail.model.commands import ListPeople, SetPerson
 from handrail.model.errors import BadInput, NotFound
 
-app = typer.Typer(
-    add_completion=False,
-    invoke_without_command=True,
-    help="Who may decide, and for which teams and roles.",
-)
+app = typer.Typer(add_completion=False, rich_markup_mode=None, invoke_without_command=True)
 
 
 @app.callback()
 def users(ctx: typer.Context) -> None:
-    """Who may decide, and for which teams and roles. Alone it lists them."""
+    """Who may decide, and for which teams and roles.
+
+    Alone it lists them.
+    """
     if ctx.invoked_subcommand is None:
         list_(ctx)
 

@@ -10,7 +10,7 @@ from handrail.cli.screen import time_of, value_text, visible
 from handrail.cli.shell import Shell, shell_of
 from handrail.model.outcome import Outcome
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command()

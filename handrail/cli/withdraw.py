@@ -9,7 +9,7 @@ import typer
 from handrail.cli.shell import shell_of
 from handrail.cli.wait import print_outcome
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command()
