@@ -64,7 +64,7 @@ def list_(
                     str(view.decision.get("workflow")),
                     str(view.decision.get("subject") or "-"),
                     str(view.ruling.lane),
-                    str(view.outcome.verdict) if view.outcome else "open",
+                    "open" if view.outcome is None else str(view.outcome.verdict),
                     str(view.grant.state) if view.grant else "-",
                     time_of(view.decision.get("submitted_at")),
                     view.ruling.why,
