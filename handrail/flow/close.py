@@ -9,7 +9,7 @@ import msgspec
 from handrail.audit.entry import commit_bytes, field_key
 from handrail.audit.events import SYSTEM
 from handrail.flow.ports import Ports
-from handrail.flow.records import key_of, note, owner_of
+from handrail.flow.records import commit, key_of, note, owner_of
 from handrail.gate import Policy, Record
 from handrail.model.canonical import digest
 from handrail.model.decision import Decision
@@ -18,7 +18,7 @@ from handrail.model.feedback import Notice
 from handrail.model.ids import new_id
 from handrail.model.modes import GrantState, ReviewKind, ReviewStatus, Verdict
 from handrail.model.outcome import Grant, Outcome
-from handrail.model.review import Review
+from handrail.model.review import Review, Round
 from handrail.ports import Filed, Transaction
 
 CALLBACK = "outcome.released"
@@ -238,15 +238,41 @@ def retire(
         raise Conflict(f"{decision.id} is released already")
     if review is not None and review.kind is ReviewKind.HOLD:
         if review.attached > 1:
-            tx.decisions.attach(decision.id, None)
-            left = tx.decisions.of_review(review.id, 1)
-            if not tx.reviews.replace(
-                review,
-                msgspec.structs.replace(
-                    review, attached=review.attached - 1, lead=left[0].decision.id
-                ),
-            ):
-                raise Conflict(f"{review.id} moved; try again")
+            _leave(tx, review, decision, actor)
         elif review.status is not ReviewStatus.CLOSED:
             end_review(tx, review, verdict=verdict, why=why, actor=actor)
     return settle(tx, ports, filed, verdict=verdict, why=why, actor=actor, by=by)
+
+
+def _leave(tx: Transaction, review: Review, decision: Decision, actor: str) -> None:
+    """Take a decision out of its case. Where it led, the next one does, in a round of its own:
+    what was proposed for the one that left is not what people decide about the others."""
+    tx.decisions.attach(decision.id, None)
+    rest = msgspec.structs.replace(review, attached=review.attached - 1)
+    lead = tx.decisions.of_review(review.id, 1)[0]
+    if decision.id == review.lead:
+        rest = msgspec.structs.replace(rest, lead=lead.decision.id, round=review.round + 1)
+        tx.reviews.add_round(
+            Round(
+                review=review.id,
+                number=rest.round,
+                proposal=lead.decision.proposal,
+                ruling=lead.ruling,
+                started_at=tx.now(),
+            )
+        )
+    if not tx.reviews.replace(review, rest):
+        raise Conflict(f"{review.id} moved; try again")
+    if rest.round != review.round:
+        owner = owner_of(lead.decision.workflow, lead.decision.subject, lead.decision.id)
+        proposal = msgspec.json.encode(lead.decision.proposal, order="deterministic")
+        note(
+            tx,
+            "review.advanced",
+            actor,
+            review=review.id,
+            round=rest.round,
+            mode=lead.ruling.mode,
+            rules=tuple(fired.rule for fired in lead.ruling.fired) or None,
+            commit=commit(tx, owner, "round", proposal),
+        )
