@@ -25,10 +25,13 @@ from handrail.app.policies import PolicyFolder
 from handrail.app.scheduler import Scheduler
 from handrail.app.service import Service
 from handrail.app.signals import Signals
+from handrail.audit.checkpoint import open_checkpoint
+from handrail.audit.tree import Frontier
 from handrail.channels import FileAnchor, LogChannel
 from handrail.flow import Ports, Shelf, create_log, rolled_back
-from handrail.model.errors import HandrailError, Unavailable
-from handrail.ports import Caller, Channel, Steps, no_steps
+from handrail.model.errors import BadInput, HandrailError, Unavailable
+from handrail.model.wire import time_text
+from handrail.ports import Caller, Channel, Checkpoint, Steps, no_steps
 from handrail.settings import Settings
 from handrail.store.clock import now_us
 
@@ -145,8 +148,9 @@ class Workspace:
             self.courier = Courier(self.ports, self._caller)
             self._check_log()
             self.store.listen(self._heard)
-            self.scheduler.start()
-            self.courier.start()
+            if self.service.only_reads is None:
+                self.scheduler.start()
+                self.courier.start()
             if serve is not None:
                 socket = self.paths.socket()
                 self._serving = serve(self.service, socket)
@@ -204,8 +208,9 @@ class Workspace:
         )
 
     def _check_log(self) -> None:
-        create_log(self.ports, self.signer)
+        """Hold the log against its last anchor; where they disagree nothing is written."""
         behind = rolled_back(self.ports, self.anchor)
+        last = self.anchor.last()
         if behind is not None:
             size = self.store.read(lambda tx: tx.audit.size())
             self.service.only_reads = (
@@ -213,7 +218,24 @@ class Workspace:
                 "put back to an older state. Find out why; to go on from here: "
                 "handrail audit accept-restore --reason …"
             )
+        elif last is not None and not self._holds(last):
+            self.service.only_reads = (
+                f"the first {last.size} entries of the log are not those anchored at "
+                f"{time_text(last.at)}: the database or {self.paths.anchor} was changed or belongs "
+                "to another workspace. Put the right one back from a backup"
+            )
+        if self.service.only_reads is not None:
             _log.error("%s", self.service.only_reads)
+            return
+        create_log(self.ports, self.signer)
+
+    def _holds(self, anchored: Checkpoint) -> bool:
+        try:
+            said = open_checkpoint(anchored.text.encode(), [self.signer.key.verifier])
+        except BadInput:
+            return False
+        root = self.store.read(lambda tx: Frontier.from_nodes(said.size, tx.audit.node).root())
+        return (said.size, said.root) == (anchored.size, root)
 
     def _heard(self, topics: frozenset[str], due: int | None) -> None:
         self.scheduler.heard(topics, due)

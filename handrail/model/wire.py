@@ -152,7 +152,10 @@ def read_time(text: str, pointer: str = "") -> int:
         ) from error
     if moment.tzinfo is None:
         raise BadInput(f"the time {text!r} has no zone; add Z or an offset such as +01:00", pointer)
-    return time_us(moment)
+    at = time_us(moment)
+    if not 0 <= at <= MAX_INT:
+        raise BadInput(f"the time {text!r} lies outside of the years 1970 to 2255", pointer)
+    return at
 
 
 def time_us(moment: datetime) -> int:

@@ -90,6 +90,49 @@ def test_a_database_put_back_is_recognised(folder: Path, tmp_path: Path) -> None
         assert hr.submit("refund", facts={"order": "3"}, proposal={"amount": 5}).passed
 
 
+def test_another_log_of_the_same_length_is_recognised(folder: Path, tmp_path: Path) -> None:
+    paths = Paths(folder)
+    with open_workspace(folder):
+        pass
+    shutil.copy(paths.store, tmp_path / "old.db")
+    for order in ("1", "2"):
+        # Two histories that go on from the same state; the second is put under the first's anchor.
+        kept = paths.anchor.read_bytes()
+        shutil.copy(tmp_path / "old.db", paths.store)
+        with open_workspace(folder) as hr:
+            hr.submit("refund", facts={"order": order}, proposal={"amount": 5}, key="k")
+        if order == "1":
+            first = paths.anchor.read_bytes()
+            paths.anchor.write_bytes(kept)
+    paths.anchor.write_bytes(first)
+    with open_workspace(folder) as hr:
+        with pytest.raises(Refused, match="are not those anchored at 20"):
+            hr.submit("refund", facts={"order": "3"}, proposal={"amount": 5})
+        assert len(hr.decisions()) == 1
+    assert paths.anchor.read_bytes() == first, "nothing was anchored on top"
+
+
+def test_while_the_log_is_doubtful_no_deadline_happens(folder: Path, tmp_path: Path) -> None:
+    paths = Paths(folder)
+    with open_workspace(folder) as hr:
+        hr.submit(
+            "refund", facts={"order": "1"}, proposal={"amount": 150}, expires_at="2100-01-01T00:00Z"
+        )
+    shutil.copy(paths.store, tmp_path / "old.db")
+    with open_workspace(folder) as hr:
+        hr.submit("refund", facts={"order": "2"}, proposal={"amount": 5})
+    shutil.copy(tmp_path / "old.db", paths.store)
+    far = 8_000_000_000_000_000  # beyond every deadline
+    workspace = Workspace.own(folder, clock=lambda: far)
+    assert workspace is not None
+    with workspace:
+        before = workspace.store.read(lambda tx: tx.audit.size())
+    workspace = Workspace.own(folder, clock=lambda: far)
+    assert workspace is not None
+    with workspace:
+        assert workspace.store.read(lambda tx: tx.audit.size()) == before
+
+
 def test_a_path_too_long_for_a_socket_gets_a_short_twin(tmp_path: Path) -> None:
     deep = tmp_path / ("x" * 60) / ("y" * 60)
     paths = Paths(make_workspace(deep))
