@@ -47,7 +47,7 @@ def doctor(ctx: typer.Context) -> None:
     findings += _policy_files(folder)
     try:
         with read_store(folder) as reading:
-            findings += _store(reading)
+            findings += _store(reading, folder)
     except NotFound as error:
         findings.append(Finding(name="store", ok=True, text=str(error)))
     except HandrailError as error:
@@ -119,7 +119,7 @@ def _policy_files(folder: Path) -> list[Finding]:
     return [Finding(name="policy files", ok=True, text=f"{valid} valid"), *found]
 
 
-def _store(reading: Reading) -> list[Finding]:
+def _store(reading: Reading, folder: Path) -> list[Finding]:
     now = time.time_ns() // 1000
     damaged = reading.integrity()
     size = reading.paths.store.stat().st_size
@@ -137,6 +137,7 @@ def _store(reading: Reading) -> list[Finding]:
     counts = reading.read(lambda tx: _counts(tx, now))
     found += [
         Finding(name="active policies", ok=True, text=counts["policies"]),
+        Finding(name="drafts", ok=True, text=reading.read(lambda tx: _drafts(tx, folder))),
         Finding(
             name="reviews",
             ok=counts["overdue"] == 0,
@@ -161,6 +162,24 @@ def _store(reading: Reading) -> list[Finding]:
         ),
     ]
     return found
+
+
+def _drafts(tx: Any, folder: Path) -> str:
+    """Policy files that say something else than what is active."""
+    from handrail.cli.shell import POLICIES
+
+    active: dict[str, str] = {}
+    for workflow in tx.policies.workflows():
+        version = tx.policies.active(workflow)
+        stored = tx.policies.get(workflow, version) if version else None
+        if stored is not None:
+            active[Path(stored.path).name] = stored.text
+    drafts = [
+        path.name
+        for path in sorted((folder / POLICIES).glob("*.y*ml"))
+        if path.read_text("utf-8", "replace") != active.get(path.name)
+    ]
+    return f"{', '.join(drafts)}: active from the next submit on" if drafts else "none"
 
 
 def _counts(tx: Any, now: int) -> dict[str, Any]:

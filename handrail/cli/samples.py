@@ -64,7 +64,6 @@ BIOPSY_FACTS = {
 def biopsies() -> Samples:
     """Half of the biopsies with the call of a model that was trained on the other half."""
     try:
-        import numpy
         from sklearn.datasets import load_breast_cancer
         from sklearn.linear_model import LogisticRegression
         from sklearn.model_selection import train_test_split
@@ -77,14 +76,14 @@ def biopsies() -> Samples:
         ) from error
     data = load_breast_cancer()
     train, rest = train_test_split(
-        numpy.arange(len(data.target)), test_size=0.5, random_state=SEED, stratify=data.target
+        list(range(len(data.target))), test_size=0.5, random_state=SEED, stratify=data.target
     )
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
     model.fit(data.data[train], data.target[train])
     shares = model.predict_proba(data.data[rest])
     columns = {name: place for place, name in enumerate(data.feature_names)}
     samples = []
-    for row, share in zip(rest.tolist(), shares, strict=True):
+    for row, share in zip(rest, shares, strict=True):
         called = int(share.argmax())
         samples.append(
             Sample(

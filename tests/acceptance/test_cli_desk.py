@@ -180,6 +180,29 @@ def test_control_c_leaves_the_desk_and_nothing_half_done(sit: Sit, workspace: Pa
 
 
 @pytest.mark.slow
+def test_others_work_in_the_workspace_while_somebody_sits_at_the_desk(
+    sit: Sit, workspace: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from handrail.cli.commands import run
+
+    terminal = sit()
+    terminal.until("3 open")
+    assert run(["-w", str(workspace), "submit", "refund", "order=order-4", "amount=104"]) == 1
+    terminal.until("4 open")
+    assert run(["-w", str(workspace), "--as", "bob@example.com", "reviews", "claim"]) == 0
+    taken = capfd.readouterr().out
+    assert "order-2" in taken, "ann has the first, bob gets the next"
+    terminal.press("j")
+    shown = terminal.until("bob@example.com")
+    assert "order-2" in shown
+    terminal.press("a")
+    terminal.settle(0.5)
+    terminal.press("q")
+    assert terminal.end() == 0
+    assert outcomes(workspace) == {}
+
+
+@pytest.mark.slow
 def test_the_desk_without_colour_is_the_same_desk(sit: Sit) -> None:
     terminal = sit(NO_COLOR="1")
     terminal.until("order-1")

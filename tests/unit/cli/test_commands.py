@@ -329,7 +329,35 @@ def test_an_anchor_is_kept_where_it_is_asked_for(line: Line, tmp_path: Path) -> 
     assert found["ok"]
 
 
+def test_a_database_that_was_put_back_is_noticed_and_accepted_by_a_person(line: Line) -> None:
+    line.held()
+    database = line.workspace / "store" / "handrail.db"
+    older = database.read_bytes()
+    line.held("o2")
+    for path in database.parent.iterdir():
+        path.unlink()
+    database.write_bytes(older)
+    assert line("audit", "verify") == 1
+    assert "anchor" in line.err
+    assert line("doctor") == 1
+    assert "put back" in line.out
+    assert line("submit", "refund", "order=o3", "amount=1") == 3
+    assert "accept-restore" in line.err
+    assert line("audit", "accept-restore", "--reason", " ") == 2
+    assert line("audit", "accept-restore", "--reason", "the disk failed") == 0
+    assert line("submit", "refund", "order=o3", "amount=1") == 0
+    assert line("audit", "accept-restore", "--reason", "again") == 3, "there is nothing to accept"
+
+
 # ------------------------------------------------------------------------------- the doctor
+
+
+def test_the_doctor_names_files_that_are_not_active_yet(line: Line) -> None:
+    line.held()
+    assert "drafts: none" in (line("doctor"), line.out)[1]
+    (line.workspace / "policies" / "refund.yaml").write_text(REFUND.replace("100 USD", "100 $"))
+    assert line("doctor") == 0
+    assert "drafts: refund.yaml" in line.out
 
 
 def test_a_healthy_workspace(line: Line) -> None:
@@ -421,6 +449,41 @@ def test_gate_submits_the_same_key_with_other_content_as_a_bad_row(
     assert (found["bad"], found["submitted"]["reviews"]) == (1, 1)
     [bad] = [json.loads(text) for text in (tmp_path / "d.bad.jsonl").read_text().splitlines()]
     assert bad["key"] == "o1"
+
+
+def test_an_interrupted_gate_leaves_no_half_file_and_goes_on_where_it_was(
+    line: Line, tmp_path: Path
+) -> None:
+    import signal
+
+    big = tmp_path / "big.csv"
+    big.write_text("order,amount\n" + "".join(f"o{n},{n % 150}\n" for n in range(60_000)))
+    out = tmp_path / "out.csv"
+    options = ["--input", big, "--output", out, "--submit", "--key", "order"]
+    process = subprocess.Popen(
+        [*PROGRAM, "-w", line.workspace, "gate", "refund", *options],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    database = line.workspace / "store" / "handrail.db-wal"
+    give_up = time.monotonic() + 60
+    while not (database.exists() and database.stat().st_size > 500_000):
+        assert process.poll() is None and time.monotonic() < give_up
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["big.csv", "work"]
+    before = line.json("reviews", "list", "--limit", "1000")
+    assert before
+    small = tmp_path / "small.csv"
+    small.write_text("order,amount\n" + "".join(f"o{n},{n % 150}\n" for n in range(300)))
+    found = line.json("gate", "refund", "--input", str(small), "--submit", "--key", "order")
+    assert found["submitted"]["already_there"] == found["submitted"]["rows"] > 0
+    assert line("audit", "verify", "--against-state") == 0
 
 
 def test_gate_without_a_usable_row_exits_with_two(
