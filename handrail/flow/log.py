@@ -129,8 +129,12 @@ def _sealed(tx: Transaction, row: StateRow) -> str | None:
     """The commitment to a row's content as it is stored now; None where it has no key."""
     if row.body is None or row.decision_id is None:
         return None
+    name = row.decision_id
+    if row.table == "votes":
+        # Another decision may lead the case by now; the key is that of the one that led then.
+        name = tx.reviews.round(row.columns["review"], row.columns["round"]).ruling.decision_id
     try:
-        filed = tx.decisions.get(row.decision_id)
+        filed = tx.decisions.get(name)
     except msgspec.DecodeError:
         return "unreadable"
     if filed is None:
