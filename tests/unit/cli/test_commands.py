@@ -558,8 +558,8 @@ def test_wrong_use_exits_with_two_in_one_line(line: Line) -> None:
         assert line(*arguments) == 2
         assert len(line.err.splitlines()) == 1, line.err
         assert "--help" in line.err
-    line("revews")
-    assert "Did you mean 'reviews'" in line.err
+    line("decision")
+    assert "Did you mean 'decisions'" in line.err
 
 
 def test_an_error_nobody_expected_keeps_its_traceback_in_a_file(
