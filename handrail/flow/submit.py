@@ -23,13 +23,21 @@ from handrail.model.people import Actor
 from handrail.model.problem import problem_of
 from handrail.model.review import Review, Round
 from handrail.model.ruling import Coin, Route, Ruling
-from handrail.model.wire import MAX_FACTS_BYTES, check_address, check_wire, read_time
+from handrail.model.wire import (
+    MAX_FACTS_BYTES,
+    check_address,
+    check_wire,
+    read_time,
+    time_text,
+)
 from handrail.ports import Filed, Transaction
 from handrail.review.cases import case_key
 from handrail.review.deadlines import first_dates
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 MAX_KEY = 500
+SUPERSEDED_BY = "superseded by "
+"""How the note of a grant begins that was taken back for a newer decision."""
 MISSING = "missing-facts"
 """Name of what holds a decision whose required facts are missing (`on_bad="hold"`)."""
 
@@ -377,6 +385,7 @@ def _make_way(
                 f"`supersedes` names the one to replace"
             )
         if old.settled:
+            _refuse_second(tx, old)
             _void_unspent(tx, old, decision)
         else:
             replaced[old.decision.id] = old
@@ -416,6 +425,23 @@ def _make_way(
     return behind
 
 
+def _refuse_second(tx: Transaction, old: Filed) -> None:
+    """One decision is replaced by one: a second replacement would stand beside the first."""
+    outcome = tx.outcomes.get(old.decision.id)
+    grant = tx.grants.current(old.decision.id)
+    at, why = None, ""
+    if outcome is not None and outcome.verdict is Verdict.SUPERSEDED:
+        at, why = outcome.at, outcome.why
+    elif grant is not None and grant.state is GrantState.VOID and (grant.note or "").startswith(SUPERSEDED_BY):
+        at, why = grant.finished_at, grant.note or ""
+    if at is not None:
+        raise Conflict(
+            f"{old.decision.id} was superseded already at {time_text(at)} ({why}); "
+            f"name the decision that replaced it",
+            {"verdict": Verdict.SUPERSEDED.value, "at": time_text(at)},
+        )
+
+
 def _void_unspent(tx: Transaction, old: Filed, decision: Decision) -> None:
     """Take back the unspent grant of a decision that is replaced after its release."""
     grant = tx.grants.current(old.decision.id)
@@ -428,7 +454,7 @@ def _void_unspent(tx: Transaction, old: Filed, decision: Decision) -> None:
             {"grant_id": grant.id, "state": grant.state.value},
         )
     voided = msgspec.structs.replace(
-        grant, state=GrantState.VOID, note=f"superseded by {decision.id}", finished_at=tx.now()
+        grant, state=GrantState.VOID, note=SUPERSEDED_BY + decision.id, finished_at=tx.now()
     )
     if not tx.grants.replace(grant, voided):
         raise Conflict(f"the grant of {old.decision.id} moved; try again")
