@@ -64,6 +64,10 @@ class HttpTransport:
         self._pause = pause
         headers = {"accept": "application/json, application/problem+json"}
         if token:
+            if not token.isascii() or not token.isprintable():
+                raise BadInput(
+                    "the token is not plain text; copy it as it was handed out", "/token"
+                )
             headers["authorization"] = f"Bearer {token}"
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=8)
         self._http = httpx.Client(

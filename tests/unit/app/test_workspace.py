@@ -183,3 +183,6 @@ def test_connect_needs_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
     for wrong in ("localhost:8000", "ftp://x", "http://", "http://[::"):
         with pytest.raises(BadInput, match="is not an address"):
             handrail.connect(wrong)
+    for token in ("é", "a\nb"):
+        with pytest.raises(BadInput, match="is not plain text"):
+            handrail.connect("https://handrail.example", token)
