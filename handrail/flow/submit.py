@@ -432,7 +432,11 @@ def _refuse_second(tx: Transaction, old: Filed) -> None:
     at, why = None, ""
     if outcome is not None and outcome.verdict is Verdict.SUPERSEDED:
         at, why = outcome.at, outcome.why
-    elif grant is not None and grant.state is GrantState.VOID and (grant.note or "").startswith(SUPERSEDED_BY):
+    elif (
+        grant is not None
+        and grant.state is GrantState.VOID
+        and (grant.note or "").startswith(SUPERSEDED_BY)
+    ):
         at, why = grant.finished_at, grant.note or ""
     if at is not None:
         raise Conflict(
