@@ -28,6 +28,10 @@ PAUSE_SECONDS = 0.02
 _log = logging.getLogger("handrail.workspace")
 
 
+_inherited: list[Transport] = []
+"""What a forked child must never close: SQLite forbids it to touch its parent's connections."""
+
+
 class InProcess:
     """Commands answered by a service in this process."""
 
@@ -53,7 +57,6 @@ class LocalTransport:
         self._own = own
         self._start_seconds = start_seconds
         self._closed = False
-        self._left: list[Transport] = []
         self._begin()
         self._attach(time.monotonic() + start_seconds)
         atexit.register(self._at_exit)
@@ -97,7 +100,7 @@ class LocalTransport:
             # A forked child: the parent's threads are not here, and its files are not ours to
             # close. Keep them from being collected, and be a client like any other process.
             if self._link is not None:
-                self._left.append(self._link)
+                _inherited.append(self._link)
             self._begin()
         return self._link
 

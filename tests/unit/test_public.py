@@ -35,5 +35,5 @@ def test_names() -> None:
     for name in handrail.__all__:
         assert getattr(handrail, name)
         assert name in dir(handrail)
-    with pytest.raises(AttributeError, match="no attribute 'opne'"):
-        handrail.opne  # noqa: B018
+    with pytest.raises(AttributeError, match="no attribute 'desk'"):
+        handrail.desk  # noqa: B018

@@ -82,7 +82,7 @@ def test_a_broken_file_changes_nothing(
     policies.refresh()
     first = active(workspace)
     path = workspace.paths.policies / "refund.yaml"
-    path.write_text(REFUND.replace("when: amount > 100\n", "when: amont > 100\n"))
+    path.write_text(REFUND.replace("when: amount > 100\n", "when: price > 100\n"))
     with caplog.at_level(logging.WARNING):
         policies.refresh(now=True)
     assert active(workspace) == first
@@ -128,7 +128,7 @@ def test_a_list_outside_of_the_folder_is_not_read(
 
 def test_who_submits_learns_why_a_policy_is_missing(workspace: Workspace) -> None:
     path = workspace.paths.policies / "refund.yaml"
-    path.write_text(REFUND.replace("when: amount > 100\n", "when: amont > 100\n"))
+    path.write_text(REFUND.replace("when: amount > 100\n", "when: price > 100\n"))
     with pytest.raises(NotFound, match=r"Not active because of mistakes:\npolicies/refund.yaml:"):
         workspace.service.call(Preview(workflow="refund"), LOCAL)
 
