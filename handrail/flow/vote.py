@@ -105,8 +105,7 @@ def _vote(tx: Transaction, command: CastVote, said: Said, actor: Actor, ports: P
         Said.EDIT: Verdict.EDITED,
     }[said]
     if verdict is not Verdict.REJECTED and review.kind is ReviewKind.HOLD:
-        first = tx.reviews.round(review.id, 1).proposal
-        verdict = Verdict.EDITED if edited != first else Verdict.APPROVED
+        verdict = approval_of(tx, review, edited)
     return decide(
         tx,
         ports,
@@ -414,6 +413,11 @@ def decide(
     )
 
 
+def approval_of(tx: Transaction, review: Review, value: dict[str, Any]) -> Verdict:
+    """What an approval of `value` is called: edited, where it is not what was proposed."""
+    return Verdict.APPROVED if value == _lead(tx, review).decision.proposal else Verdict.EDITED
+
+
 def _why(
     verdict: Verdict,
     person: Person | None,
@@ -432,4 +436,4 @@ def _why(
     return ": ".join(parts[:2]) + (f" ({parts[2]})" if len(parts) > 2 else "")
 
 
-__all__ = ["advance", "cast_vote", "decide"]
+__all__ = ["advance", "approval_of", "cast_vote", "decide"]
