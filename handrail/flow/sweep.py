@@ -17,7 +17,7 @@ from handrail.flow.look import policy_of
 from handrail.flow.ports import Ports
 from handrail.flow.queries import shown_outcome
 from handrail.flow.records import audience, note
-from handrail.flow.vote import decide
+from handrail.flow.vote import approval_of, decide
 from handrail.model.feedback import Notice
 from handrail.model.ids import new_id
 from handrail.model.modes import GrantState, ReviewStatus, Verdict
@@ -163,6 +163,8 @@ def _deadline(tx: Transaction, ports: Ports, seen: Review) -> bool:
 def _silence(tx: Transaction, ports: Ports, review: Review, verdict: Verdict) -> None:
     """Nobody answered: what silence means happens, to every decision on the review."""
     current = tx.reviews.round(review.id, review.round)
+    if verdict.allows:
+        verdict = approval_of(tx, review, current.proposal)
     decide(
         tx,
         ports,
