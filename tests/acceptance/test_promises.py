@@ -503,6 +503,7 @@ def test_who_leaves_a_case_takes_only_their_own_value_along(house: House) -> Non
     house.vote(three, "approve")
     house.after(10)
     assert [house.ran(house.outcome(ruling)) for ruling in (one, two)] == [None, None]
+    assert house.outcome(three).verdict is Verdict.APPROVED
     assert house.ran(house.outcome(three)) == {"daily_budget": "300.00"}
     assert against_state(house.workspace.ports) == []
 
@@ -743,6 +744,17 @@ def test_silence_approves_only_where_the_policy_says_so_and_it_can_be_taken_back
         load(QUOTE.replace("stakes: {reversible: true}", "stakes: {reversible: false}"))
     with pytest.raises(PolicyErrors, match="silence"):
         load(QUOTE.replace("stakes: {reversible: true}\n", ""))
+
+
+def test_silence_lets_an_edit_stand_and_calls_it_one(house: House) -> None:
+    house.register(ann=("team:sales",), bob=("team:sales",), dan=("role:director",))
+    ruling = house.quote(40)
+    house.vote(ruling, "edit", "ann", edits={"discount": 35})
+    for _ in range(3):
+        house.after(HOUR)
+    outcome = house.outcome(ruling)
+    assert outcome.by == "silence" and outcome.verdict is Verdict.EDITED and outcome.edited
+    assert house.ran(outcome) == {"discount": "35.00"}
 
 
 def test_a_decision_that_is_of_no_use_any_more_expires(house: House) -> None:

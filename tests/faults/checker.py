@@ -610,7 +610,8 @@ def forbidden_run(h: History) -> Iterator[tuple[str, str]]:
 
 @promise("wrong-effect")
 def wrong_effect(h: History) -> Iterator[tuple[str, str]]:
-    """What ran is what was approved, by digest, and the digest is that of what is stored."""
+    """What ran is what was approved, by digest; what was approved is what was proposed, unless
+    somebody edited it; and the digest is that of what is stored."""
     for effect in h.effects:
         grant = h.grants.get(effect.grant)
         outcome = h.outcomes.get(effect.decision)
@@ -624,6 +625,9 @@ def wrong_effect(h: History) -> Iterator[tuple[str, str]]:
             row.workflow, row.subject, row.facts, outcome.value
         ):
             yield row.id, "the approved digest is not that of the stored facts and value"
+        unedited = outcome.verdict in ("passed", "approved")
+        if row is not None and unedited and outcome.value != row.proposal:
+            yield row.id, f"proposed {row.proposal}, {outcome.verdict} {outcome.value}, unedited"
 
 
 # ------------------------------------------------------------------------------ the log

@@ -21,7 +21,7 @@ import msgspec
 
 import handrail.flow as flow
 import handrail.store.sqlite as sqlite
-from handrail.flow.look import get_review
+from handrail.flow.who import get_review
 from handrail.model import commands as c
 from handrail.model.modes import GrantState, Verdict
 from handrail.store.sqlite import connection
@@ -327,6 +327,20 @@ def runs_the_proposal() -> Iterator[None]:
         return msgspec.structs.replace(answer, value=filed.decision.proposal)
 
     with mock.patch.dict(flow.USE_CASES, {c.Redeem: redeem}):
+        yield
+
+
+@mutant("gives a case the value of a decision that left it", "wrong-effect", run=_jumps)
+def value_of_another() -> Iterator[None]:
+    add_round = SqliteReviews.add_round
+
+    def keep(self: SqliteReviews, new: Any) -> None:
+        if new.number > 1 and new.editor is None:
+            before = self.round(new.review, new.number - 1)
+            new = msgspec.structs.replace(new, proposal=before.proposal)
+        add_round(self, new)
+
+    with mock.patch.object(SqliteReviews, "add_round", keep):
         yield
 
 

@@ -24,6 +24,7 @@ from tests.faults.journal import Journaled, Sink, effect_digest, world_us
 _FIELDS = """
 fields:
   account: string
+  country: {type: string, optional: true}
   asked_by: {type: person, optional: true}
   amount: {type: decimal, places: 2, unit: EUR, min: 0, from: proposal}
 stakes: {money: amount, reversible: true}
@@ -32,6 +33,11 @@ rules:
   - id: large
     when: amount > 100
     because: "{amount} is over 100"
+  - id: foreign
+    when: has(country) and country == "xx"
+    severity: low
+    same_case: [country]
+    because: Payments to {country} are looked at together
   - id: huge
     when: amount > 1000
     severity: high
@@ -200,13 +206,16 @@ class Hand:
         account = f"a{self._random.randint(1, 12)}"
         if self._random.random() < 0.7:
             account = f"{self.name}-{self._number}"
+        facts = {"account": account}
+        if self._random.random() < 0.2:
+            facts["country"], amount = "xx", 20
         expires_at = None
         if self._expire_seconds is not None and self._random.random() < 0.1:
             expires_at = time_text(self._clock() + round(self._expire_seconds * 1_000_000))
         return c.Submit(
             workflow=self._random.choice(self._workflows),
             key=f"{self.name}-{self._number}",
-            facts={"account": account},
+            facts=facts,
             proposal={"amount": amount + self._number % 7},
             expires_at=expires_at,
         )
@@ -224,7 +233,7 @@ class Hand:
         if not found:
             return
         card = self._random.choice(found)
-        if dice > 0.95 and card.decision_ids:
+        if dice > (0.75 if card.attached > 1 else 0.95) and card.decision_ids:
             with contextlib.suppress(Conflict):
                 self.client.withdraw(card.decision_ids[0], reason="changed my mind")
             return

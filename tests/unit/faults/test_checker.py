@@ -44,7 +44,11 @@ class Told:
         self.effects = [
             Effect(grant=G, decision=D, run=RUN, digest=DIGEST, at=40 * SECOND, ended=True)
         ]
-        self.decisions = {D: DecisionRow(id=D, subject="a1", key="k1", facts=FACTS, fired=("big",))}
+        self.decisions = {
+            D: DecisionRow(
+                id=D, subject="a1", key="k1", facts=FACTS, proposal=VALUE, fired=("big",)
+            )
+        }
         self.reviews = {
             R: ReviewRow(
                 id=R,
@@ -559,6 +563,11 @@ def the_stored_value_changed(told: Told) -> None:
 @breaks("wrong-effect")
 def the_stored_facts_changed(told: Told) -> None:
     told.decide(D, facts={"account": "a2"})
+
+
+@breaks("wrong-effect")
+def another_value_was_approved_than_was_proposed(told: Told) -> None:
+    told.decide(D, proposal={"amount": "100.00"})
 
 
 @breaks("unlogged")
