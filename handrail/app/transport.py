@@ -80,14 +80,16 @@ class LocalTransport:
             return link.call(command, actor)
         from handrail.client.http import Interrupted, NotReached
 
-        until = time.monotonic() + self._start_seconds
+        until = None
         while True:
             if link is None:
-                link = self._attach(until)
+                link = self._attach(until or time.monotonic() + self._start_seconds)
             try:
                 return link.call(command, actor)
             except (NotReached, Interrupted) as error:
                 # Certainly not carried out, or safe to repeat: whoever owns it next gets it again.
+                # The time counts from here: a wait may have been under way for longer.
+                until = until or time.monotonic() + self._start_seconds
                 if time.monotonic() >= until:
                     raise
                 _log.debug("the owner of %s does not answer: %s", self._paths.folder, error)

@@ -5,14 +5,20 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import handrail
-from handrail.app import LocalTransport, Paths, owner_of
+from handrail.app import LocalTransport, Paths, open_workspace, owner_of
 from handrail.client import Client
 from handrail.model.commands import SetStop
+from handrail.model.outcome import Outcome
+from handrail.server.local import serve
+from handrail.settings import Settings
 from tests.workspace import make_workspace, program, vote
 
 RACER = """
@@ -96,6 +102,30 @@ def test_an_owner_killed_is_followed(tmp_path: Path) -> None:
         _, errors = waiter.communicate("\n")
         assert waiter.returncode == 0, errors
         assert hr.decisions(key="w")[0].grant is not None
+    owner.communicate()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
+def test_a_long_wait_outlives_its_owner(tmp_path: Path) -> None:
+    """The owner dies when the wait has lasted longer than a client looks for an owner."""
+    folder = make_workspace(tmp_path / "work")
+    owner = program(RACER, str(folder), "owner")
+    assert owner.stdin is not None and owner.stdout is not None
+    owner.stdin.write("\n")
+    owner.stdin.flush()
+    assert owner.stdout.readline() == "owner\n"
+    with open_workspace(folder, serve=serve, settings=Settings(start_seconds=0.5)) as hr:
+        ruling = hr.submit("refund", facts={"order": "2"}, proposal={"amount": 150}, key="w")
+        assert not owns(hr)
+        found: list[Outcome[Any]] = []
+        waiter = threading.Thread(target=lambda: found.append(hr.wait(ruling, timeout=60)))
+        waiter.start()
+        time.sleep(1.0)
+        os.kill(owner.pid, signal.SIGKILL)
+        owner.wait()
+        vote(hr, ruling, "approve")
+        waiter.join(60)
+        assert found and found[0].allowed
     owner.communicate()
 
 
