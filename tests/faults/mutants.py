@@ -21,7 +21,6 @@ import msgspec
 
 import handrail.flow as flow
 import handrail.store.sqlite as sqlite
-from handrail.flow.who import get_review
 from handrail.model import commands as c
 from handrail.model.modes import GrantState, Verdict
 from handrail.store.sqlite import connection
@@ -239,7 +238,7 @@ def no_compare_and_set() -> Iterator[None]:
 @contextlib.contextmanager
 def _reads_before() -> Iterator[None]:
     """The review is read before the transaction that decides it."""
-    usual, vote = flow.USE_CASES[c.CastVote], _vote._vote
+    usual, vote, get_review = flow.USE_CASES[c.CastVote], _vote._vote, _vote.get_review
     seen: dict[int, Any] = {}
     current: list[Any] = []
 
