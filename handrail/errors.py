@@ -11,7 +11,9 @@ from handrail.model.errors import (
     NotFound,
     PolicyErrors,
     Refused,
+    TooMany,
     Unavailable,
+    Unknown,
     WaitTimeout,
 )
 
@@ -26,6 +28,8 @@ __all__ = [
     "NotFound",
     "PolicyErrors",
     "Refused",
+    "TooMany",
     "Unavailable",
+    "Unknown",
     "WaitTimeout",
 ]

@@ -1,6 +1,63 @@
 """Who may, and what do they see? Pure. Deny by default."""
 
-from handrail.access.rules import may_act, may_decide
-from handrail.access.view import Shown, card_digest, view
+from handrail.access.rights import (
+    COMMAND_RIGHTS,
+    RIGHTS,
+    ROLES,
+    SCOPES,
+    TITLES,
+    Role,
+    Rule,
+    Scope,
+    Tie,
+    Way,
+)
+from handrail.access.rules import (
+    ALL_OF_IT,
+    NOTHING,
+    Denied,
+    Hidden,
+    Thing,
+    Who,
+    allow,
+    may,
+    over_limit,
+    who_is,
+)
+from handrail.access.view import (
+    Known,
+    Shown,
+    card_digest,
+    decision_view,
+    is_blind,
+    view,
+)
 
-__all__ = ["Shown", "card_digest", "may_act", "may_decide", "view"]
+__all__ = [
+    "ALL_OF_IT",
+    "COMMAND_RIGHTS",
+    "NOTHING",
+    "RIGHTS",
+    "ROLES",
+    "SCOPES",
+    "TITLES",
+    "Denied",
+    "Hidden",
+    "Known",
+    "Role",
+    "Rule",
+    "Scope",
+    "Shown",
+    "Thing",
+    "Tie",
+    "Way",
+    "Who",
+    "allow",
+    "card_digest",
+    "decision_view",
+    "is_blind",
+    "may",
+    "over_limit",
+    "view",
+    "who_is",
+]

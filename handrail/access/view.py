@@ -1,4 +1,9 @@
-"""The one function through which every surface sees a review."""
+"""The one place that says who sees what: of a review, of a decision, of feedback.
+
+Three sights of a review: whole; blind, without the machine's answer and without anything that
+follows from it, for who may still judge before seeing it; and the requester's, without what others
+said. No command answers with any of it except through here.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +13,13 @@ from typing import Any
 
 import msgspec
 
+from handrail.access.rights import Rule, Tie, Way
+from handrail.access.rules import Thing, Who, may
+from handrail.model.commands import CastVote, DecisionView
 from handrail.model.decision import Decision
+from handrail.model.feedback import Label
 from handrail.model.modes import ReviewStatus
-from handrail.model.people import Person
+from handrail.model.outcome import Grant, Outcome
 from handrail.model.review import Card, Review, Round, Seat, Vote
 from handrail.model.ruling import Approval, Ruling
 
@@ -18,10 +27,14 @@ _encode = msgspec.json.Encoder(order="deterministic").encode
 LISTED = 100
 """Decision ids a card names at most."""
 
+_DECIDER = Rule(ways=(Way("reviews.decide", Tie.ASKED), Way("reviews.decide", Tie.VOTED)))
+
 
 class Shown(msgspec.Struct, frozen=True, kw_only=True):
     """A review with everything around it, as loaded; what a person sees of it is `view`'s work."""
 
+    thing: Thing
+    """The review as access asks about it."""
     review: Review
     round: Round
     lead: Decision
@@ -31,6 +44,9 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     """All decisions that hang on it, the lead first."""
     votes: tuple[Vote, ...]
     seats: tuple[Seat, ...]
+    """Those whose lease holds."""
+    mine: Seat | None
+    """The seat of who looks in this round, its lease over or not."""
     missing: tuple[Approval, ...]
     handles: dict[str, str]
     """Person id to handle, for everybody named here."""
@@ -61,25 +77,44 @@ def card_digest(shown: Shown, secret: bytes) -> str:
     return "card:" + hmac.digest(secret, body, "sha256").hex()[:40]
 
 
-def is_blind(shown: Shown, person: Person | None) -> bool:
-    """Whether this person sits blind here and has not voted yet."""
-    return (
-        person is not None
-        and shown.review.status is ReviewStatus.OPEN
-        and any(seat.holder == person.id and seat.blind for seat in shown.seats)
-        and all(vote.person != person.id for vote in shown.votes)
-    )
+def is_blind(
+    who: Who,
+    thing: Thing,
+    *,
+    review: Review,
+    ruling: Ruling,
+    votes: Sequence[Vote],
+    mine: Seat | None,
+) -> bool:
+    """Whether `who` is to judge this review before seeing the proposal, and has not yet.
+
+    `votes` and `mine` are of the review's present round. Who has a seat is as blind as it says,
+    its lease over or not. Who has none is blind where the coin was drawn and nobody has voted:
+    else one could look first and take the seat afterwards.
+    """
+    person = who.person
+    if review.status is not ReviewStatus.OPEN or who.program:
+        return False
+    if person is not None and any(vote.person == person.id for vote in votes):
+        return False
+    if mine is not None:
+        return mine.blind
+    drawn = any(coin.kind == "blind" and coin.drawn for coin in ruling.coins)
+    return drawn and not votes and review.round == 1 and may(who, CastVote, thing)
 
 
-def view(shown: Shown, person: Person | None, secret: bytes) -> Card:
-    """What `person` may see. A blind seat gets no proposal, nothing derived from it, no votes."""
+def view(shown: Shown, who: Who, secret: bytes) -> Card:
+    """What `who` may see. A blind seat gets no proposal, nothing derived from it, no votes."""
     review, ruling, lead = shown.review, shown.round.ruling, shown.lead
-    blind = is_blind(shown, person)
+    blind = is_blind(
+        who, shown.thing, review=review, ruling=ruling, votes=shown.votes, mine=shown.mine
+    )
     handle = shown.handles.get
     proposal = shown.round.proposal
     facts = lead.facts
     current = lead.current or {}
     if blind:
+        hidden = {*shown.proposed, *ruling.undeclared}
         return Card(
             review=review.id,
             digest=card_digest(shown, secret),
@@ -92,7 +127,7 @@ def view(shown: Shown, person: Person | None, secret: bytes) -> Card:
             what=f"{shown.title}: judge for yourself; the proposal is shown after your verdict",
             why=(),
             blind=True,
-            facts={name: value for name, value in facts.items() if name not in shown.proposed},
+            facts={name: value for name, value in facts.items() if name not in hidden},
             mode=ruling.mode.value,
             severity=review.severity,
             due=review.due,
@@ -107,6 +142,7 @@ def view(shown: Shown, person: Person | None, secret: bytes) -> Card:
             test=lead.test,
             decision_ids=(lead.id,),
         )
+    all_said = _sees_what_others_said(who, shown.thing)
     seat = next((seat for seat in shown.seats), None)
     return Card(
         review=review.id,
@@ -160,7 +196,7 @@ def view(shown: Shown, person: Person | None, secret: bytes) -> Card:
                 "at": vote.at,
                 "carried_from": vote.carried_from,
             }
-            for vote in shown.votes
+            for vote in (shown.votes if all_said else ())
         ),
         reasons=shown.reasons,
         editable=shown.editable,
@@ -177,6 +213,90 @@ def view(shown: Shown, person: Person | None, secret: bytes) -> Card:
         test=lead.test,
         decision_ids=tuple(decision.id for decision in shown.attached[:LISTED]),
     )
+
+
+def _sees_what_others_said(who: Who, thing: Thing) -> bool:
+    """Whether they decide such reviews or read them all; a requester merely waits."""
+    return may(who, "reviews.read") or may(who, _DECIDER, thing)
+
+
+class Known(msgspec.Struct, frozen=True, kw_only=True):
+    """A decision with what became of it, as loaded; `decision_view` says what is shown of it."""
+
+    thing: Thing
+    decision: Decision
+    ruling: Ruling
+    outcome: Outcome[Any] | None
+    """Only once it is released."""
+    grant: Grant | None
+    review: Review | None
+    round: Ruling | None
+    """Ruling of the review's present round."""
+    votes: tuple[Vote, ...] = ()
+    """Votes of the present round."""
+    holders: tuple[str, ...] = ()
+    """Handles of those who have a seat at the review."""
+    mine: Seat | None = None
+    handles: dict[str, str]
+    labels: tuple[Label, ...] = ()
+
+
+def decision_view(known: Known, who: Who) -> DecisionView:
+    """What `who` may see of a decision. A blind seat learns nothing by this door either."""
+    decision, ruling, review = known.decision, known.ruling, known.review
+    if review is not None and is_blind(
+        who,
+        known.thing,
+        review=review,
+        ruling=known.round or ruling,
+        votes=known.votes,
+        mine=known.mine,
+    ):
+        return DecisionView(
+            decision={
+                "id": decision.id,
+                "workflow": decision.workflow,
+                "submitted_at": decision.submitted_at,
+            },
+            ruling=Ruling(
+                decision_id=decision.id,
+                lane=ruling.lane,
+                mode=ruling.mode,
+                severity=ruling.severity,
+                policy=ruling.policy,
+                gate_digest=ruling.gate_digest,
+                evaluated_at=ruling.evaluated_at,
+                review_id=ruling.review_id,
+                due=ruling.due,
+            ),
+            review=_review_of(known, review),
+            blind=True,
+        )
+    runs = may(who, "decisions.read") or who.id in known.thing.submitters
+    return DecisionView(
+        decision=msgspec.to_builtins(decision),
+        ruling=ruling,
+        outcome=known.outcome,
+        grant=known.grant if runs else None,
+        review=None if review is None else _review_of(known, review),
+        labels=known.labels if runs else (),
+    )
+
+
+def _review_of(known: Known, review: Review) -> dict[str, Any]:
+    """Where its review stands: for everybody who may see the decision, a blind seat too."""
+    return {
+        "id": review.id,
+        "kind": review.kind.value,
+        "status": review.status.value,
+        "round": review.round,
+        "to": [known.handles.get(name, name) for name in review.to],
+        "holders": list(known.holders),
+        "due": review.due,
+        "attached": review.attached,
+        "verdict": review.verdict.value if review.verdict else None,
+        "undo_until": review.undo_until,
+    }
 
 
 def _what(shown: Shown) -> str:

@@ -101,6 +101,8 @@ VOTE = _id("v", "vote")
 GRANT = _id("g", "grant")
 LABEL = _id("l", "label")
 PERSON = _id("p", "person")
+TOKEN = _id("t", "token")
+INVITATION = _id("i", "invitation")
 COUNT = Kind(
     "integer",
     lambda value: type(value) is int and 0 <= value < INTEGER_LIMIT,
@@ -178,9 +180,45 @@ CATALOGUE: dict[str, EntryType] = {
         {"holds": NAMES, "active": FLAG, "commit": COMMITMENT},
     ),
     "person.changed": EntryType(
-        "What a person holds has changed.",
+        "What a person holds has changed. Each limit is a workflow and an amount.",
         {"person": PERSON},
-        {"holds": NAMES, "active": FLAG, "commit": COMMITMENT},
+        {"holds": NAMES, "limits": NAMES, "active": FLAG, "commit": COMMITMENT},
+    ),
+    "person.invited": EntryType(
+        "A link was made with which somebody can sign in.",
+        {"invitation": INVITATION, "until": TIME},
+        {"holds": NAMES, "limits": NAMES, "person": PERSON, "first_admin": FLAG},
+    ),
+    "invitation.accepted": EntryType(
+        "Somebody took an invitation up.", {"invitation": INVITATION, "person": PERSON}
+    ),
+    "password.changed": EntryType("A person has another password.", {"person": PERSON}),
+    "identity.linked": EntryType(
+        "An identity provider's word for somebody was linked to a person.", {"person": PERSON}
+    ),
+    "session.started": EntryType(
+        "A person signed in.",
+        {"person": PERSON, "means": _one_of(("password", "identity", "invitation"))},
+        {"until": TIME},
+    ),
+    "session.ended": EntryType(
+        "Sessions of a person were ended, by them or because their rights changed.",
+        {"person": PERSON, "sessions": COUNT},
+    ),
+    "sign_in.paused": EntryType(
+        "Wrong passwords in a row: an account takes none until a time.",
+        {"person": PERSON, "until": TIME},
+    ),
+    "token.made": EntryType(
+        "A program was given a token.",
+        {"token": TOKEN, "name": NAME, "scopes": NAMES, "workflows": NAMES},
+        {"expires_at": TIME},
+    ),
+    "token.revoked": EntryType("A token lets nobody in any more.", {"token": TOKEN}),
+    "access.refused": EntryType(
+        "Somebody known asked for what they may not do. At most five a minute are kept of each.",
+        {"command": NAME},
+        {"token": TOKEN},
     ),
     "stream.recorded": EntryType(
         "Observations that aggregates read were recorded.",

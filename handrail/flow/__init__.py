@@ -12,6 +12,7 @@ from typing import Any
 
 from handrail.flow.acts import ask, assign, comment, escalate, snooze
 from handrail.flow.claim import claim
+from handrail.flow.invitations import has_admin, invite, make_first_admin
 from handrail.flow.labels import add_label
 from handrail.flow.log import accept_restore, against_state, checkpoint, create_log, rolled_back
 from handrail.flow.people import list_people, set_person
@@ -25,17 +26,28 @@ from handrail.flow.queries import (
     read_outcome,
     show_review,
 )
+from handrail.flow.refusals import told
 from handrail.flow.runs import confirm, list_doubts, redeem, resolve
+from handrail.flow.sessions import (
+    accept_invitation,
+    change_password,
+    recognise,
+    sign_in,
+    sign_in_with,
+    sign_out,
+    who_am_i,
+)
 from handrail.flow.stops import clear_stop, list_stops, set_stop
 from handrail.flow.submit import preview, submit, submit_batch
 from handrail.flow.sweep import call_back, deliver, sweep
+from handrail.flow.tokens import list_tokens, make_token, revoke_token
 from handrail.flow.undo import undo
 from handrail.flow.vote import cast_vote
 from handrail.flow.withdraw import withdraw
 from handrail.model import commands as c
 from handrail.model.people import Actor
 
-USE_CASES: dict[type[c.Command], Callable[[Any, Actor, Ports], Any]] = {
+_VERBS: dict[type[c.Command], Callable[[Any, Actor, Ports], Any]] = {
     c.Submit: submit,
     c.SubmitBatch: submit_batch,
     c.Preview: preview,
@@ -64,7 +76,20 @@ USE_CASES: dict[type[c.Command], Callable[[Any, Actor, Ports], Any]] = {
     c.SetPerson: set_person,
     c.ListPeople: list_people,
     c.ListFeedback: list_feedback,
+    c.MakeToken: make_token,
+    c.ListTokens: list_tokens,
+    c.RevokeToken: revoke_token,
+    c.Invite: invite,
+    c.MakeFirstAdmin: make_first_admin,
+    c.AcceptInvitation: accept_invitation,
+    c.SignIn: sign_in,
+    c.SignInWith: sign_in_with,
+    c.SignOut: sign_out,
+    c.ChangePassword: change_password,
+    c.WhoAmI: who_am_i,
 }
+
+USE_CASES = {kind: told(kind, verb) for kind, verb in _VERBS.items()}
 """Command to the function that answers it."""
 
 __all__ = [
@@ -78,7 +103,9 @@ __all__ = [
     "checkpoint",
     "create_log",
     "deliver",
+    "has_admin",
     "read_policy",
+    "recognise",
     "rolled_back",
     "sweep",
 ]

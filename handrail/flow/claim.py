@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from handrail.access import may_decide
-from handrail.flow.look import card, get_review, still_missing
+from handrail.access import Who, allow, is_blind
+from handrail.flow.look import card, still_missing
 from handrail.flow.ports import Ports
-from handrail.flow.records import note, person_for
-from handrail.model.commands import Claim, Seated
+from handrail.flow.records import note
+from handrail.flow.who import enter, get_review, person_in, review_thing
+from handrail.model.commands import Claim, GetReview, Seated
 from handrail.model.errors import BadInput, Conflict, NotFound, Refused
 from handrail.model.ids import new_id
 from handrail.model.modes import ReviewStatus
@@ -16,8 +17,8 @@ from handrail.model.wire import time_text
 from handrail.ports import Transaction
 
 LEAST, MOST = 5.0, 24 * 3600.0
-LOOKED_AT = 50
-"""How many candidates one claim looks at before it says that none is free."""
+LOOKED_AT = (50, 1_000, 20_000)
+"""How many candidates a claim looks at: more, where all of the first are not for this person."""
 
 
 def claim(command: Claim, actor: Actor, ports: Ports) -> Seated:
@@ -26,38 +27,47 @@ def claim(command: Claim, actor: Actor, ports: Ports) -> Seated:
         raise BadInput(f"expected {LEAST:.0f} to {MOST:.0f} seconds", "/lease_seconds")
 
     def use_case(tx: Transaction) -> Seated:
-        person = person_for(tx, actor)
+        who = enter(tx, actor)
+        person = person_in(who)
         if command.review_id is not None:
-            return _sit(tx, ports, get_review(tx, command.review_id), person, command)
-        to = (
-            (*person.holds, person.id, f"person:{person.handle.casefold()}")
-            if tx.people.registered()
-            else None
-        )
-        for review in tx.reviews.claimable(
-            workflow=command.workflow, to=to, now=tx.now(), limit=LOOKED_AT
-        ):
-            try:
-                return _sit(tx, ports, review, person, command)
-            except (Refused, Conflict):
-                continue
+            return _sit(tx, ports, get_review(tx, command.review_id), who, command)
+        to = names_of(person) if who.registered else None
+        seen: set[str] = set()
+        for many in LOOKED_AT:
+            found = tx.reviews.claimable(workflow=command.workflow, to=to, now=tx.now(), limit=many)
+            for review in found:
+                if review.id not in seen:
+                    seen.add(review.id)
+                    try:
+                        return _sit(tx, ports, review, who, command)
+                    except (Refused, Conflict, NotFound):
+                        continue
+            if len(found) < many:
+                break
         raise NotFound("no open review is free for you; nothing to decide now")
 
     return ports.store.write(use_case)
 
 
-def _sit(tx: Transaction, ports: Ports, review: Review, person: Person, command: Claim) -> Seated:
+def names_of(person: Person) -> tuple[str, ...]:
+    """The names under which reviews may ask this person."""
+    return (*person.holds, person.id, f"person:{person.handle.casefold()}")
+
+
+def _sit(tx: Transaction, ports: Ports, review: Review, who: Who, command: Claim) -> Seated:
+    person = person_in(who)
     current = tx.reviews.round(review.id, review.round)
+    thing = review_thing(tx, ports, review, current=current)
+    allow(who, GetReview, thing)
     require_open(tx, review)
-    check_right(tx, review, current, person)
-    require_free(tx, review, current, person)
+    allow(who, Claim, thing)
+    require_free(tx, ports, review, current, person)
     votes = tx.reviews.votes(review.id, review.round)
     if any(vote.person == person.id for vote in votes):
         raise Conflict(f"{person.handle} has voted in this round already")
     held = tx.reviews.seat(review.id, review.round, person.id)
     alive = held is not None and held.lease_until > tx.now()
-    blind_drawn = any(coin.kind == "blind" and coin.drawn for coin in current.ruling.coins)
-    blind = held.blind if held is not None else (blind_drawn and not votes and review.round == 1)
+    blind = is_blind(who, thing, review=review, ruling=current.ruling, votes=votes, mine=held)
     seat = Seat(
         review=review.id,
         round=review.round,
@@ -78,9 +88,7 @@ def _sit(tx: Transaction, ports: Ports, review: Review, person: Person, command:
         blind=True if blind else None,
     )
     tx.wake("reviews")
-    return Seated(
-        card=card(tx, ports, review, person), token=seat.token, lease_until=seat.lease_until
-    )
+    return Seated(card=card(tx, ports, review, who), token=seat.token, lease_until=seat.lease_until)
 
 
 def require_open(tx: Transaction, review: Review) -> None:
@@ -101,27 +109,21 @@ def require_open(tx: Transaction, review: Review) -> None:
         )
 
 
-def check_right(tx: Transaction, review: Review, current: Round, person: Person) -> None:
-    """Raise `Refused` unless the person may decide this review and all decisions on it."""
-    may_decide(
-        person,
-        review,
-        needs=current.ruling.approvals,
-        requesters=[item.decision.requester for item in tx.decisions.of_review(review.id)],
-        registered=tx.people.registered(),
-    )
+def require_free(
+    tx: Transaction, ports: Ports, review: Review, current: Round, person: Person
+) -> None:
+    """Raise `Conflict` where others hold every seat that this round has.
 
-
-def require_free(tx: Transaction, review: Review, current: Round, person: Person) -> None:
-    """Raise `Conflict` where others hold every seat that this round has."""
+    Who was switched off holds none.
+    """
     votes = tx.reviews.votes(review.id, review.round)
-    gaps = still_missing(tx, review, current, votes)
+    gaps = still_missing(tx, ports, review, current, votes)
     places = max(1, sum(need.count for need in gaps))
     voted = {vote.person for vote in votes}
     others = [
         seat
         for seat in tx.reviews.seats(review.id, review.round, tx.now())
-        if seat.holder != person.id and seat.holder not in voted
+        if seat.holder != person.id and seat.holder not in voted and _active(tx, seat.holder)
     ]
     mine = tx.reviews.seat(review.id, review.round, person.id)
     if len(others) >= places and not (mine and mine.lease_until > tx.now()):
@@ -134,4 +136,9 @@ def require_free(tx: Transaction, review: Review, current: Round, person: Person
         )
 
 
-__all__ = ["check_right", "claim", "require_free", "require_open"]
+def _active(tx: Transaction, person_id: str) -> bool:
+    person = tx.people.get(person_id)
+    return person is not None and person.active
+
+
+__all__ = ["claim", "names_of", "require_free", "require_open"]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
 
+from handrail.access import allow
 from handrail.flow.ports import Ports
-from handrail.flow.records import actor_id, commit, note, owner_of
-from handrail.flow.withdraw import get_filed
+from handrail.flow.records import commit, note, owner_of
+from handrail.flow.who import decision_thing, enter, get_filed
 from handrail.model.commands import AddLabel
 from handrail.model.errors import BadInput
 from handrail.model.feedback import Label
@@ -38,7 +39,10 @@ def add_label(command: AddLabel, actor: Actor, ports: Ports) -> Label:
     at = None if command.at is None else read_time(command.at, "/at")
 
     def use_case(tx: Transaction) -> Label:
-        decision = get_filed(tx, command.decision_id).decision
+        who = enter(tx, actor)
+        filed = get_filed(tx, command.decision_id)
+        allow(who, AddLabel, decision_thing(tx, ports, filed, who))
+        decision = filed.decision
         label = Label(
             id=new_id("l", tx.now()),
             decision_id=decision.id,
@@ -53,7 +57,7 @@ def add_label(command: AddLabel, actor: Actor, ports: Ports) -> Label:
         note(
             tx,
             "label.added",
-            actor_id(tx, actor),
+            who.id,
             label=label.id,
             decision=decision.id,
             commit=commit(

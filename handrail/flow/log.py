@@ -9,7 +9,8 @@ import msgspec
 from handrail.audit.entry import commit_bytes, decode, field_key
 from handrail.audit.events import SYSTEM, TABLES, Difference, Folded, compare
 from handrail.flow.ports import Ports
-from handrail.flow.records import WORKSPACE, actor_id, commit, note, owner_of
+from handrail.flow.records import WORKSPACE, commit, note, owner_of
+from handrail.flow.who import actor_id
 from handrail.model.errors import BadInput, Refused
 from handrail.model.people import Actor
 from handrail.ports import Anchor, Checkpoint, Signer, StateRow, Transaction

@@ -4,25 +4,18 @@ from __future__ import annotations
 
 import msgspec
 
-from handrail.access import Shown, card_digest, view
+from handrail.access import Shown, Who, card_digest, over_limit, view
 from handrail.flow.ports import Ports
 from handrail.flow.records import handles_of
+from handrail.flow.who import review_thing, stake_of
 from handrail.gate import Policy
 from handrail.model.errors import NotFound
 from handrail.model.modes import Said
-from handrail.model.people import Actor, Person
+from handrail.model.people import Person
 from handrail.model.review import Card, Review, Round, Vote
 from handrail.model.ruling import Approval
 from handrail.ports import Transaction
 from handrail.review.quorum import missing
-
-
-def get_review(tx: Transaction, review_id: str) -> Review:
-    """The review, or `NotFound`."""
-    review = tx.reviews.get(review_id)
-    if review is None:
-        raise NotFound(f"no review {review_id!r}; `handrail reviews list` names the open ones")
-    return review
 
 
 def policy_of(tx: Transaction, ports: Ports, current: Round) -> Policy:
@@ -36,26 +29,32 @@ def needs_of(review: Review, current: Round) -> tuple[Approval, ...]:
 
 
 def approvers(tx: Transaction, votes: list[Vote]) -> list[Person]:
-    """Persons whose votes let the proposal stand."""
+    """Persons whose votes let the proposal stand. Who was switched off since does not count."""
     found = []
     for vote in votes:
         if vote.said is not Said.REJECT:
             person = tx.people.get(vote.person)
-            if person is not None:
+            if person is not None and person.active:
                 found.append(person)
     return found
 
 
 def still_missing(
-    tx: Transaction, review: Review, current: Round, votes: list[Vote]
+    tx: Transaction, ports: Ports, review: Review, current: Round, votes: list[Vote]
 ) -> tuple[Approval, ...]:
-    """Approvals that the standing votes do not satisfy yet."""
-    return missing(
-        needs_of(review, current), approvers(tx, votes), everyone=not tx.people.registered()
-    )
+    """Approvals that the standing votes do not satisfy yet.
+
+    A vote counts while its person holds what is asked for, and may decide what is at stake.
+    """
+    voters = approvers(tx, votes)
+    if any(person.limits for person in voters):
+        filed = tx.decisions.of_review(review.id, 1_000_000)
+        stake = stake_of(tx, ports, review, current, filed)
+        voters = [person for person in voters if over_limit(person, review.workflow, stake) is None]
+    return missing(needs_of(review, current), voters, everyone=not tx.people.registered())
 
 
-def load(tx: Transaction, ports: Ports, review: Review) -> Shown:
+def load(tx: Transaction, ports: Ports, review: Review, who: Who | None = None) -> Shown:
     """Everything a surface may need; only `access.view` decides who sees what of it."""
     current = tx.reviews.round(review.id, review.round)
     policy = policy_of(tx, ports, current)
@@ -68,7 +67,8 @@ def load(tx: Transaction, ports: Ports, review: Review) -> Shown:
     filed.sort(key=lambda item: item.decision.id != review.lead)
     votes = tx.reviews.votes(review.id, review.round)
     seats = tx.reviews.seats(review.id, review.round, tx.now())
-    gaps = still_missing(tx, review, current, votes)
+    gaps = still_missing(tx, ports, review, current, votes)
+    person = who.person if who is not None else None
     named = {
         *(vote.person for vote in votes),
         *(seat.holder for seat in seats),
@@ -78,6 +78,9 @@ def load(tx: Transaction, ports: Ports, review: Review) -> Shown:
     }
     proposed = tuple(field.name for field in policy.fields if field.proposed)
     return Shown(
+        thing=review_thing(
+            tx, ports, review, current=current, filed=filed if review.attached == 1 else None
+        ),
         review=review,
         round=current,
         lead=filed[0].decision,
@@ -85,6 +88,7 @@ def load(tx: Transaction, ports: Ports, review: Review) -> Shown:
         attached=tuple(item.decision for item in filed),
         votes=tuple(votes),
         seats=tuple(seats),
+        mine=tx.reviews.seat(review.id, review.round, person.id) if person is not None else None,
         missing=gaps,
         handles=handles_of(tx, named),
         title=policy.title or review.workflow,
@@ -100,16 +104,11 @@ def load(tx: Transaction, ports: Ports, review: Review) -> Shown:
     )
 
 
-def card(tx: Transaction, ports: Ports, review: Review, person: Person | None) -> Card:
-    """The review as this person may see it."""
-    return view(load(tx, ports, review), person, ports.secret)
+def card(tx: Transaction, ports: Ports, review: Review, who: Who) -> Card:
+    """The review as they may see it."""
+    return view(load(tx, ports, review, who), who, ports.secret)
 
 
 def card_now(tx: Transaction, ports: Ports, review: Review) -> str:
     """Digest of the card as it would be painted now."""
     return card_digest(load(tx, ports, review), ports.secret)
-
-
-def viewer(tx: Transaction, actor: Actor) -> Person | None:
-    """The person who looks, without making one up: reading changes nothing."""
-    return None if actor.program else tx.people.by_handle(actor.name.strip())

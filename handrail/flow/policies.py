@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from handrail.flow.ports import Ports
-from handrail.flow.records import actor_id, note
+from handrail.flow.records import note
+from handrail.flow.who import actor_id
 from handrail.gate import Policy
 from handrail.model.feedback import PolicyVersion
 from handrail.model.people import Actor

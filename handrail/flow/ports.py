@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from handrail.flow.passwords import Passwords
 from handrail.gate import Policy, load
 from handrail.model.errors import NotFound
 from handrail.model.feedback import PolicyVersion
@@ -72,6 +73,7 @@ class Ports(msgspec.Struct, frozen=True, kw_only=True):
     settings: Settings = Settings()
     hours: Hours = Hours()
     steps: Steps = no_steps
+    passwords: Passwords = msgspec.field(default_factory=Passwords)
 
 
 UseCase = Callable[..., object]

@@ -6,10 +6,21 @@ from typing import Any
 
 import msgspec
 
-from handrail.flow.look import card, get_review, viewer
+from handrail.access import (
+    Known,
+    Thing,
+    Who,
+    allow,
+    decision_view,
+    may,
+    over_limit,
+    view,
+)
+from handrail.flow.claim import names_of
+from handrail.flow.look import load
 from handrail.flow.ports import Ports
 from handrail.flow.records import handles_of
-from handrail.flow.withdraw import get_filed
+from handrail.flow.who import decision_thing, enter, get_filed, get_review
 from handrail.model.commands import (
     DecisionView,
     GetDecision,
@@ -21,13 +32,15 @@ from handrail.model.commands import (
 )
 from handrail.model.errors import BadInput
 from handrail.model.feedback import Feedback
-from handrail.model.modes import ReviewKind, Said
+from handrail.model.modes import Lane, ReviewKind, ReviewStatus, Said
 from handrail.model.outcome import Outcome
-from handrail.model.people import Actor
+from handrail.model.people import Actor, Person, folded
 from handrail.model.review import Card
 from handrail.ports import Filed, Transaction
 
 MOST = 1000
+MOST_LOOKED_AT = 100_000
+"""How many reviews a list looks at where most are not for who asks."""
 
 
 def _limit(limit: int) -> int:
@@ -51,7 +64,9 @@ def read_outcome(command: WaitOutcome, actor: Actor, ports: Ports) -> Outcome[An
     """The released outcome, or None while there is none. Waiting is the transport's work."""
 
     def query(tx: Transaction) -> Outcome[Any] | None:
-        get_filed(tx, command.decision_id)
+        who = enter(tx, actor, meet=False)
+        filed = get_filed(tx, command.decision_id)
+        allow(who, WaitOutcome, decision_thing(tx, ports, filed, who))
         outcome = tx.outcomes.get(command.decision_id)
         if outcome is None or not outcome.released:
             return None
@@ -60,96 +75,176 @@ def read_outcome(command: WaitOutcome, actor: Actor, ports: Ports) -> Outcome[An
     return ports.store.read(query)
 
 
-def _view(tx: Transaction, filed: Filed, actor: Actor) -> DecisionView:
-    decision = msgspec.to_builtins(filed.decision)
-    person = viewer(tx, actor)
+def _known(tx: Transaction, ports: Ports, filed: Filed, who: Who) -> Known:
+    """A decision with everything around it; only `access.decision_view` says who sees what."""
     outcome = tx.outcomes.get(filed.decision.id)
     review = tx.reviews.get(filed.review_id) if filed.review_id else None
-    if review is not None and person is not None:
-        seat = tx.reviews.seat(review.id, review.round, person.id)
-        voted = any(vote.person == person.id for vote in tx.reviews.votes(review.id, review.round))
-        if seat is not None and seat.blind and not voted and not filed.settled:
-            # A blind seat learns nothing by another door.
-            return DecisionView(
-                decision={"id": filed.decision.id, "workflow": filed.decision.workflow},
-                ruling=msgspec.structs.replace(
-                    filed.ruling,
-                    fired=(),
-                    trials=(),
-                    values={},
-                    why="",
-                    if_approved="",
-                    if_rejected="",
-                ),
-            )
-    return DecisionView(
-        decision=decision,
+    person = who.person
+    known = Known(
+        thing=decision_thing(tx, ports, filed, who),
+        decision=filed.decision,
         ruling=filed.ruling,
         outcome=shown_outcome(tx, outcome) if outcome is not None and outcome.released else None,
         grant=tx.grants.current(filed.decision.id),
-        review=None
-        if review is None
-        else {
-            "id": review.id,
-            "kind": review.kind.value,
-            "status": review.status.value,
-            "round": review.round,
-            "to": [handles_of(tx, [name]).get(name, name) for name in review.to],
-            "due": review.due,
-            "attached": review.attached,
-            "verdict": review.verdict.value if review.verdict else None,
-            "undo_until": review.undo_until,
-        },
+        review=review,
+        round=None,
+        handles=handles_of(tx, review.to) if review is not None else {},
         labels=tuple(tx.labels.of(filed.decision.id)),
+    )
+    if review is None or review.status is not ReviewStatus.OPEN:
+        return known
+    seats = tx.reviews.seats(review.id, review.round, tx.now())
+    names = handles_of(tx, [seat.holder for seat in seats])
+    return msgspec.structs.replace(
+        known,
+        round=tx.reviews.round(review.id, review.round).ruling,
+        votes=tuple(tx.reviews.votes(review.id, review.round)),
+        holders=tuple(names.get(seat.holder, seat.holder) for seat in seats),
+        mine=tx.reviews.seat(review.id, review.round, person.id) if person is not None else None,
     )
 
 
 def get_decision(command: GetDecision, actor: Actor, ports: Ports) -> DecisionView:
     """One decision with everything that became of it."""
-    return ports.store.read(lambda tx: _view(tx, get_filed(tx, command.decision_id), actor))
+
+    def query(tx: Transaction) -> DecisionView:
+        who = enter(tx, actor, meet=False)
+        known = _known(tx, ports, get_filed(tx, command.decision_id), who)
+        allow(who, GetDecision, known.thing)
+        return decision_view(known, who)
+
+    return ports.store.read(query)
 
 
 def list_decisions(command: ListDecisions, actor: Actor, ports: Ports) -> list[DecisionView]:
-    """Newest first."""
+    """Newest first: all of them, or what one handed in, asked for, or is asked to decide now."""
     if command.state not in (None, "open", "done", "in_doubt"):
         raise BadInput(f"{command.state!r} is none of open, done, in_doubt", "/state")
+    limit = _limit(command.limit)
 
     def query(tx: Transaction) -> list[DecisionView]:
-        found = tx.decisions.find(
-            workflow=command.workflow,
+        who = enter(tx, actor, meet=False)
+        allow(who, ListDecisions, Thing(workflow=command.workflow))
+        found: dict[str, Filed] = {}
+        if may(who, "decisions.read"):
+            found = _found(tx, who, command, limit)
+        else:
+            found = _found(tx, who, command, limit, submitter=who.id)
+            if who.person is not None:
+                handle = folded(who.person.handle)
+                found |= _found(tx, who, command, limit, requester=handle)
+                found |= _waiting(tx, who.person, command, limit)
+        views = []
+        newest = sorted(found.values(), key=_submitted_at, reverse=True)
+        for filed in newest[:limit]:
+            known = _known(tx, ports, filed, who)
+            if may(who, GetDecision, known.thing):
+                views.append(decision_view(known, who))
+        return views
+
+    return ports.store.read(query)
+
+
+def _submitted_at(filed: Filed) -> int:
+    return filed.decision.submitted_at
+
+
+def _found(
+    tx: Transaction, who: Who, command: ListDecisions, limit: int, **tie: str
+) -> dict[str, Filed]:
+    """Decisions as the command asks for them, by id, in the workflows that `who` may look at."""
+    found: dict[str, Filed] = {}
+    for workflow in [command.workflow] if "*" in who.workflows else who.workflows:
+        if command.workflow not in (None, workflow):
+            continue
+        for filed in tx.decisions.find(
+            workflow=workflow,
             lane=command.lane,
             state=command.state,
             subject=command.subject,
             key=command.key,
             before=command.before,
-            limit=_limit(command.limit),
-        )
-        return [_view(tx, filed, actor) for filed in found]
+            limit=limit,
+            **tie,
+        ):
+            found[filed.decision.id] = filed
+    return found
+
+
+def _waiting(
+    tx: Transaction, person: Person, command: ListDecisions, limit: int
+) -> dict[str, Filed]:
+    """Decisions of the open reviews that ask this person."""
+    found: dict[str, Filed] = {}
+    if command.state not in (None, "open") or command.lane not in (None, Lane.HOLD):
+        return found
+    for review in tx.reviews.open_list(
+        workflow=command.workflow, status=ReviewStatus.OPEN, to=names_of(person), limit=limit
+    ):
+        for filed in tx.decisions.of_review(review.id):
+            decision = filed.decision
+            if (
+                command.subject in (None, decision.subject)
+                and command.key in (None, decision.key)
+                and (command.before is None or decision.id < command.before)
+            ):
+                found[decision.id] = filed
+    return found
+
+
+def show_review(command: GetReview, actor: Actor, ports: Ports) -> Card:
+    """The card, as they may see it."""
+
+    def query(tx: Transaction) -> Card:
+        who = enter(tx, actor, meet=False)
+        shown = load(tx, ports, get_review(tx, command.review_id), who)
+        allow(who, GetReview, shown.thing)
+        return view(shown, who, ports.secret)
 
     return ports.store.read(query)
 
 
-def show_review(command: GetReview, actor: Actor, ports: Ports) -> Card:
-    """The card, as this person may see it."""
-    return ports.store.read(
-        lambda tx: card(tx, ports, get_review(tx, command.review_id), viewer(tx, actor))
-    )
-
-
 def list_reviews(command: ListReviews, actor: Actor, ports: Ports) -> list[Card]:
-    """Most urgent first. `mine`: only those that ask the person who looks."""
+    """Most urgent first. `mine`: only those that ask who looks, and that they may decide.
+
+    Who may not read every review gets their own in any case.
+    """
+    limit = _limit(command.limit)
 
     def query(tx: Transaction) -> list[Card]:
-        person = viewer(tx, actor)
+        who = enter(tx, actor, meet=False)
+        allow(who, ListReviews, Thing(workflow=command.workflow))
+        person = who.person
+        only_mine = command.mine or not may(who, "reviews.read")
         to = None
-        if command.mine and tx.people.registered():
+        if only_mine and who.registered:
             if person is None:
                 return []
-            to = (*person.holds, person.id, f"person:{person.handle.casefold()}")
-        found = tx.reviews.open_list(
-            workflow=command.workflow, status=command.status, to=to, limit=_limit(command.limit)
-        )
-        return [card(tx, ports, review, person) for review in found]
+            to = names_of(person)
+        cards: list[Card] = []
+        many = limit
+        seen: set[str] = set()
+        while True:
+            found = tx.reviews.open_list(
+                workflow=command.workflow, status=command.status, to=to, limit=many
+            )
+            for review in found:
+                if review.id in seen or not who.within(review.workflow):
+                    continue
+                seen.add(review.id)
+                shown = load(tx, ports, review, who)
+                if (
+                    only_mine
+                    and person is not None
+                    and over_limit(person, review.workflow, shown.thing.stake)
+                ):
+                    continue
+                cards.append(view(shown, who, ports.secret))
+                if len(cards) == limit:
+                    return cards
+            if len(found) < many or many >= MOST_LOOKED_AT:
+                return cards
+            many *= 10
 
     return ports.store.read(query)
 
@@ -158,6 +253,8 @@ def list_feedback(command: ListFeedback, actor: Actor, ports: Ports) -> list[Fee
     """One row a vote: original proposal, human version, reason, seconds. Newest decision first."""
 
     def query(tx: Transaction) -> list[Feedback]:
+        who = enter(tx, actor, meet=False)
+        allow(who, ListFeedback, Thing(workflow=command.workflow))
         rows: list[Feedback] = []
         before = None
         while len(rows) < command.limit:
@@ -174,8 +271,8 @@ def list_feedback(command: ListFeedback, actor: Actor, ports: Ports) -> list[Fee
                 break
             before = page[-1].decision.id
             for filed in page:
-                if filed.review_id is not None:
-                    rows.extend(_feedback(tx, filed))
+                if filed.review_id is not None and who.within(filed.decision.workflow):
+                    rows.extend(_feedback(tx, ports, filed, who))
         return rows[: command.limit]
 
     if not 1 <= command.limit <= 1_000_000:
@@ -183,11 +280,16 @@ def list_feedback(command: ListFeedback, actor: Actor, ports: Ports) -> list[Fee
     return ports.store.read(query)
 
 
-def _feedback(tx: Transaction, filed: Filed) -> list[Feedback]:
+def _feedback(tx: Transaction, ports: Ports, filed: Filed, who: Who) -> list[Feedback]:
+    """One row a vote. None of a review that `who` is to judge blind and has not yet."""
     assert filed.review_id is not None
     review = tx.reviews.get(filed.review_id)
     if review is None:
         return []
+    if review.status is ReviewStatus.OPEN and who.person is not None:
+        known = _known(tx, ports, filed, who)
+        if decision_view(known, who).blind:
+            return []
     rows = []
     votes = [vote for vote in tx.reviews.votes(review.id) if vote.carried_from is None]
     names = handles_of(tx, [vote.person for vote in votes])

@@ -8,9 +8,9 @@ from typing import Any
 
 from handrail.audit.entry import commit_bytes, field_key
 from handrail.audit.events import SYSTEM, entry
-from handrail.model.errors import BadInput, Refused
+from handrail.model.errors import BadInput
 from handrail.model.ids import is_id, new_id
-from handrail.model.people import Actor, Person, SubjectKey
+from handrail.model.people import Person, SubjectKey
 from handrail.ports import Transaction
 
 WORKSPACE = ("*", "workspace")
@@ -44,15 +44,6 @@ def owner_of(workflow: str, subject: str | None, decision_id: str) -> tuple[str,
     return workflow, subject if subject is not None else decision_id
 
 
-def person_for(tx: Transaction, actor: Actor) -> Person:
-    """The person who acts, known from now on by an id. Raises `Refused` for a program."""
-    if actor.program:
-        raise Refused(
-            f"{actor.name!r} is a program; only a person decides. Name one with --as or `person=`"
-        )
-    return known(tx, actor.name)
-
-
 def known(tx: Transaction, handle: str) -> Person:
     """The person with this handle; met for the first time, they get an id and hold nothing."""
     handle = handle.strip()
@@ -68,15 +59,6 @@ def known(tx: Transaction, handle: str) -> Person:
 
 def _handle(tx: Transaction, person: Person) -> str:
     return commit(tx, (WORKSPACE[0], person.id), "handle", person.handle.encode())
-
-
-def actor_id(tx: Transaction, actor: Actor) -> str:
-    """How the log names who acts: a person's id, or a program's own name."""
-    if not actor.program:
-        return known(tx, actor.name).id
-    if "@" in actor.name:
-        raise BadInput(f"a program's name has no @: {actor.name!r}; persons act with --as")
-    return actor.name
 
 
 def audience(tx: Transaction, names: Iterable[str]) -> tuple[str, ...]:

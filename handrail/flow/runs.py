@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import msgspec
 
+from handrail.access import Who, allow
 from handrail.flow.ports import Ports
-from handrail.flow.records import actor_id, commit, note, owner_of, person_for
-from handrail.flow.withdraw import get_filed
+from handrail.flow.records import commit, note, owner_of
+from handrail.flow.who import decision_thing, enter, get_filed, person_in
 from handrail.model.commands import Confirm, Doubt, ListDoubts, Redeem, Resolve
 from handrail.model.errors import AlreadyRun, BadInput, Conflict, NotFound, Refused
 from handrail.model.ids import new_id
@@ -19,7 +20,7 @@ from handrail.model.modes import GrantState, Verdict
 from handrail.model.outcome import Grant, Receipt, Redeemed
 from handrail.model.people import Actor
 from handrail.model.wire import check_wire, time_text
-from handrail.ports import Transaction
+from handrail.ports import Filed, Transaction
 
 MAX_LEASE = 7 * 24 * 3600.0
 DOUBTFUL = (GrantState.IN_DOUBT, GrantState.FAILED)
@@ -39,11 +40,23 @@ def receipt_of(grant: Grant) -> Receipt:
     )
 
 
+def no_grant(grant_id: str) -> str:
+    """What is said of a grant that is not there, or that one may not know of."""
+    return f"no grant {grant_id!r}; a released, allowing outcome names its grant"
+
+
 def _get(tx: Transaction, grant_id: str) -> Grant:
     grant = tx.grants.get(grant_id)
     if grant is None:
-        raise NotFound(f"no grant {grant_id!r}; a released, allowing outcome names its grant")
+        raise NotFound(no_grant(grant_id))
     return grant
+
+
+def _allow(
+    tx: Transaction, ports: Ports, who: Who, command: Redeem | Confirm | Resolve, filed: Filed
+) -> None:
+    thing = decision_thing(tx, ports, filed, who)
+    allow(who, type(command), msgspec.structs.replace(thing, absent=no_grant(command.grant_id)))
 
 
 def redeem(command: Redeem, actor: Actor, ports: Ports) -> Redeemed:
@@ -56,8 +69,10 @@ def redeem(command: Redeem, actor: Actor, ports: Ports) -> Redeemed:
 
     def use_case(tx: Transaction) -> Redeemed:
         grant, now = _get(tx, command.grant_id), tx.now()
-        who = actor_id(tx, actor)
+        asker = enter(tx, actor)
         filed = get_filed(tx, grant.decision_id)
+        _allow(tx, ports, asker, command, filed)
+        who = asker.id
         outcome = tx.outcomes.get(grant.decision_id)
         if outcome is None or not outcome.released or not outcome.allowed:
             raise Refused(f"{grant.decision_id} has no outcome that allows a run")
@@ -136,7 +151,9 @@ def confirm(command: Confirm, actor: Actor, ports: Ports) -> Receipt:
     state = GrantState.DONE if command.done else GrantState.FAILED
 
     def use_case(tx: Transaction) -> Receipt:
+        who = enter(tx, actor)
         grant = _get(tx, command.grant_id)
+        _allow(tx, ports, who, command, get_filed(tx, grant.decision_id))
         if grant.run != command.run:
             raise Conflict(
                 f"{grant.id} is not held by this run; its state is {grant.state.value}",
@@ -157,7 +174,7 @@ def confirm(command: Confirm, actor: Actor, ports: Ports) -> Receipt:
         note(
             tx,
             "grant.confirmed",
-            actor_id(tx, actor),
+            who.id,
             grant=grant.id,
             decision=grant.decision_id,
             state=state,
@@ -175,16 +192,16 @@ def resolve(command: Resolve, actor: Actor, ports: Ports) -> Grant:
         raise BadInput("say how you know, in 1 to 10,000 characters", "/note")
 
     def use_case(tx: Transaction) -> Grant:
-        person = person_for(tx, actor)
+        who = enter(tx, actor)
+        person = person_in(who)
         grant, now = _get(tx, command.grant_id), tx.now()
+        filed = get_filed(tx, grant.decision_id)
+        _allow(tx, ports, who, command, filed)
         if grant.state not in DOUBTFUL:
             raise Conflict(
                 f"{grant.id} is {grant.state.value}; only a run in doubt or failed is settled so",
                 {"state": grant.state.value},
             )
-        filed = get_filed(tx, grant.decision_id)
-        if person.handle.casefold() == (filed.decision.requester or "").casefold():
-            raise Refused("the requester may not settle the doubt about their own request")
         again = None
         if command.answer == "again":
             policy = ports.shelf.named(tx, filed.ruling.policy)
@@ -236,9 +253,13 @@ def list_doubts(command: ListDoubts, actor: Actor, ports: Ports) -> list[Doubt]:
     """Runs nobody can vouch for: in doubt, or failed and not settled yet. Oldest first."""
 
     def query(tx: Transaction) -> list[Doubt]:
+        who = enter(tx, actor, meet=False)
+        allow(who, ListDoubts)
         found = []
         for grant in tx.grants.in_state(DOUBTFUL, command.limit):
             filed = get_filed(tx, grant.decision_id)
+            if not who.within(filed.decision.workflow):
+                continue
             outcome = tx.outcomes.get(grant.decision_id)
             found.append(
                 Doubt(

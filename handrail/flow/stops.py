@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from handrail.access import Thing, allow
 from handrail.flow.ports import Ports
-from handrail.flow.records import WORKSPACE, actor_id, commit, note
+from handrail.flow.records import WORKSPACE, commit, note
+from handrail.flow.who import enter
 from handrail.model.commands import ClearStop, ListStops, SetStop
 from handrail.model.errors import BadInput, NotFound
 from handrail.model.feedback import Stop
@@ -23,12 +25,14 @@ def set_stop(command: SetStop, actor: Actor, ports: Ports) -> Stop:
     _reason(command.reason)
 
     def use_case(tx: Transaction) -> Stop:
+        asker = enter(tx, actor)
+        allow(asker, SetStop, Thing(workflow=command.workflow))
         if command.workflow != "*" and tx.policies.active(command.workflow) is None:
             raise NotFound(
                 f"no workflow {command.workflow!r}; active are: "
                 + (", ".join(tx.policies.workflows()) or "none")
             )
-        who = actor_id(tx, actor)
+        who = asker.id
         stop = Stop(workflow=command.workflow, reason=command.reason, by=who, at=tx.now())
         tx.stops.put(stop)
         note(
@@ -49,6 +53,8 @@ def clear_stop(command: ClearStop, actor: Actor, ports: Ports) -> None:
     _reason(command.reason)
 
     def use_case(tx: Transaction) -> None:
+        who = enter(tx, actor)
+        allow(who, ClearStop, Thing(workflow=command.workflow))
         if not tx.stops.clear(command.workflow):
             raise NotFound(
                 f"{command.workflow} is not stopped; standing stops: "
@@ -57,7 +63,7 @@ def clear_stop(command: ClearStop, actor: Actor, ports: Ports) -> None:
         note(
             tx,
             "stop.cleared",
-            actor_id(tx, actor),
+            who.id,
             workflow=command.workflow,
             commit=commit(tx, WORKSPACE, "stop", command.reason.encode()),
         )
@@ -68,4 +74,12 @@ def clear_stop(command: ClearStop, actor: Actor, ports: Ports) -> None:
 
 def list_stops(command: ListStops, actor: Actor, ports: Ports) -> list[Stop]:
     """Stop buttons that stand."""
-    return ports.store.read(lambda tx: tx.stops.all())
+
+    def query(tx: Transaction) -> list[Stop]:
+        who = enter(tx, actor, meet=False)
+        allow(who, ListStops)
+        return [
+            stop for stop in tx.stops.all() if stop.workflow == "*" or who.within(stop.workflow)
+        ]
+
+    return ports.store.read(query)

@@ -8,12 +8,15 @@ from typing import Any
 
 import msgspec
 
+from handrail.access import Denied, Thing, Who, allow, may
 from handrail.audit.entry import commit_bytes, field_key
 from handrail.flow.close import bucket_start, count, retire, settle
 from handrail.flow.ports import Ports
-from handrail.flow.records import actor_id, audience, key_of, note, owner_of
+from handrail.flow.records import audience, key_of, note, owner_of
+from handrail.flow.refusals import tell
+from handrail.flow.who import able, decision_thing, enter, stake_in
 from handrail.gate import IfOpen, Policy, Record, read_confidence
-from handrail.model.commands import Preview, RowAnswer, Submit, SubmitBatch
+from handrail.model.commands import Preview, RowAnswer, Submit, SubmitBatch, Withdraw
 from handrail.model.decision import Decision
 from handrail.model.errors import BadInput, Conflict, HandrailError, NotFound
 from handrail.model.feedback import Notice
@@ -132,6 +135,8 @@ def submit_batch(command: SubmitBatch, actor: Actor, ports: Ports) -> list[RowAn
     results = ports.store.write_many([case(item) for _, item in prepared])
     for (index, _), result in zip(prepared, results, strict=True):
         if isinstance(result, HandrailError):
+            if isinstance(result, Denied):
+                tell(SubmitBatch, actor, ports)
             answers[index] = _bad_row(result)
         elif isinstance(result, BaseException):
             raise result
@@ -158,6 +163,7 @@ def preview(command: Preview, actor: Actor, ports: Ports) -> Ruling:
     )
 
     def query(tx: Transaction) -> Ruling:
+        allow(enter(tx, actor, meet=False), Preview, Thing(workflow=command.workflow))
         policy = ports.shelf.active(tx, command.workflow)
         record = policy.ingest(command.facts, command.proposal)
         _refuse_missing(policy, record)
@@ -169,7 +175,9 @@ def preview(command: Preview, actor: Actor, ports: Ports) -> Ruling:
 def file(tx: Transaction, prepared: Prepared, ports: Ports) -> Ruling:
     """The use case: re-runnable, all or nothing."""
     command, now = prepared.command, tx.now()
-    submitter = actor_id(tx, prepared.actor)
+    who = enter(tx, prepared.actor)
+    allow(who, Submit, Thing(workflow=command.workflow))
+    submitter = who.id
     if command.key is not None:
         earlier = tx.decisions.by_key(command.workflow, submitter, command.key)
         if earlier is not None:
@@ -206,7 +214,7 @@ def file(tx: Transaction, prepared: Prepared, ports: Ports) -> Ruling:
         raise BadInput("has passed already; leave it out or name a later time", "/expires_at")
     ruling = _rule(tx, policy, record, prepared, decision_id)
     coins = _throw(policy, ruling, ports.secret)
-    behind = _make_way(tx, ports, policy, decision, submitter)
+    behind = _make_way(tx, ports, policy, decision, who)
     review, opened = None, False
     if ruling.lane is Lane.HOLD:
         review, opened = _seat_review(tx, ports, decision, ruling, behind)
@@ -370,7 +378,7 @@ def _throw(policy: Policy, ruling: Ruling, secret: bytes) -> tuple[Coin, ...]:
 
 
 def _make_way(
-    tx: Transaction, ports: Ports, policy: Policy, decision: Decision, actor: str
+    tx: Transaction, ports: Ports, policy: Policy, decision: Decision, who: Who
 ) -> str | None:
     """Deal with what is under review for the same subject, as the policy's `if_open` says.
 
@@ -379,7 +387,11 @@ def _make_way(
     replaced: dict[str, Filed] = {}
     if decision.supersedes is not None:
         old = tx.decisions.get(decision.supersedes)
-        if old is None or old.decision.workflow != decision.workflow:
+        if (
+            old is None
+            or old.decision.workflow != decision.workflow
+            or not may(who, Withdraw, decision_thing(tx, ports, old, who))
+        ):
             raise NotFound(
                 f"{decision.supersedes} is no decision of {decision.workflow}; "
                 f"`supersedes` names the one to replace"
@@ -408,7 +420,7 @@ def _make_way(
         note(
             tx,
             "decision.superseded",
-            actor,
+            who.id,
             decision=old.decision.id,
             by=decision.id,
             review=old.review_id,
@@ -419,7 +431,7 @@ def _make_way(
             old,
             verdict=Verdict.SUPERSEDED,
             why=f"Replaced by {decision.id}",
-            actor=actor,
+            actor=who.id,
             by=decision.submitter,
         )
     return behind
@@ -498,6 +510,12 @@ def _new_review(
         first_dates(route, tx.now(), ports.hours) if kind is ReviewKind.HOLD else (None, None)
     )
     names = route.to or policy.owners
+    needs = [name for need in ruling.approvals for name in need.of]
+    stake = stake_in(tx, ports, ruling)
+    to = able(tx, audience(tx, (*names, *needs)), decision.workflow, stake)
+    if not to:
+        # Each one named is above their limit or gone: the fallback and the owners are next.
+        to = able(tx, audience(tx, (*route.fallback, *policy.owners)), decision.workflow, stake)
     return Review(
         id=new_id("r", tx.now()),
         kind=kind,
@@ -506,13 +524,18 @@ def _new_review(
         lead=decision.id,
         status=ReviewStatus.OPEN,
         severity=ruling.severity,
-        to=audience(tx, (*names, *(name for need in ruling.approvals for name in need.of))),
+        to=to,
         next_at=next_at,
         due=due,
         case_key=case,
         behind=behind,
         opened_at=tx.now(),
     )
+
+
+def _blind(ruling: Ruling) -> bool:
+    """Whether who is asked is to judge first: then the notice does not name any values."""
+    return any(coin.kind == "blind" and coin.drawn for coin in ruling.coins)
 
 
 def _record_review(
@@ -558,7 +581,7 @@ def _record_review(
             to=review.to,
             review=review.id,
             decision_id=decision.id,
-            text=ruling.why,
+            text="" if _blind(ruling) else ruling.why,
             made_at=tx.now(),
             next_at=tx.now(),
         )

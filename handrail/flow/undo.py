@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import msgspec
 
-from handrail.flow.look import card, get_review
+from handrail.access import allow
+from handrail.flow.look import card
 from handrail.flow.ports import Ports
-from handrail.flow.records import note, person_for
+from handrail.flow.records import note
 from handrail.flow.vote import advance
+from handrail.flow.who import enter, get_review, person_in, review_thing
 from handrail.model.commands import Undo
 from handrail.model.errors import Conflict, Refused
 from handrail.model.modes import ReviewKind, ReviewStatus
@@ -25,8 +27,10 @@ def undo(command: Undo, actor: Actor, ports: Ports) -> Card:
     """
 
     def use_case(tx: Transaction) -> Card:
-        person = person_for(tx, actor)
+        who = enter(tx, actor)
+        person = person_in(who)
         review = get_review(tx, command.review_id)
+        allow(who, Undo, review_thing(tx, ports, review))
         if review.status is not ReviewStatus.DECIDED or review.kind is not ReviewKind.HOLD:
             raise Conflict(
                 f"{review.id} is {review.status.value}; only a decided one can be undone"
@@ -82,7 +86,7 @@ def undo(command: Undo, actor: Actor, ports: Ports) -> Card:
         if opened.next_at is not None:
             tx.wake_at(opened.next_at)
         tx.wake("reviews")
-        return card(tx, ports, opened, person)
+        return card(tx, ports, opened, who)
 
     return ports.store.write(use_case)
 

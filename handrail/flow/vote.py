@@ -6,13 +6,15 @@ from typing import Any
 
 import msgspec
 
-from handrail.flow.claim import check_right, require_free, require_open
+from handrail.access import Denied, allow, is_blind, over_limit
+from handrail.flow.claim import require_free, require_open
 from handrail.flow.close import settle, unblock
-from handrail.flow.look import card_now, get_review, policy_of, still_missing
+from handrail.flow.look import card_now, policy_of, still_missing
 from handrail.flow.ports import Ports
-from handrail.flow.records import audience, commit, handles_of, note, owner_of, person_for
+from handrail.flow.records import audience, commit, handles_of, note, owner_of
+from handrail.flow.who import enter, get_review, person_in, review_thing, stake_in
 from handrail.gate import Policy
-from handrail.model.commands import CastVote, Voted
+from handrail.model.commands import CastVote, GetReview, Voted
 from handrail.model.errors import BadInput, Conflict
 from handrail.model.ids import new_id
 from handrail.model.modes import Lane, Mode, ReviewKind, ReviewStatus, Said, Verdict
@@ -48,15 +50,18 @@ def cast_vote(command: CastVote, actor: Actor, ports: Ports) -> Voted:
 
 
 def _vote(tx: Transaction, command: CastVote, said: Said, actor: Actor, ports: Ports) -> Voted:
-    person = person_for(tx, actor)
+    who = enter(tx, actor)
+    person = person_in(who)
     review = get_review(tx, command.review_id)
     repeat = _same_vote(tx, review, person, command, said)
     if repeat is not None:
         return repeat
-    require_open(tx, review)
     current = tx.reviews.round(review.id, review.round)
-    check_right(tx, review, current, person)
-    _check_seat(tx, review, current, person, command)
+    thing = review_thing(tx, ports, review, current=current)
+    allow(who, GetReview, thing)
+    require_open(tx, review)
+    allow(who, CastVote, thing)
+    _check_seat(tx, ports, review, current, person, command)
     if command.card != card_now(tx, ports, review):
         raise Conflict(
             f"{review.id} has moved since you saw it; look at it again before you decide",
@@ -76,7 +81,17 @@ def _vote(tx: Transaction, command: CastVote, said: Said, actor: Actor, ports: P
                 status=422,
             )
         if said is Said.EDIT:
-            review, current, changes = _edit(tx, ports, policy, review, current, person, command)
+            blind = is_blind(
+                who,
+                thing,
+                review=review,
+                ruling=current.ruling,
+                votes=tx.reviews.votes(review.id, review.round),
+                mine=tx.reviews.seat(review.id, review.round, person.id),
+            )
+            review, current, changes = _edit(
+                tx, ports, policy, review, current, person, command, blind=blind
+            )
             edited = current.proposal
     elif said is Said.EDIT:
         changes = _edited_values(tx, policy, review, current, command)
@@ -96,7 +111,7 @@ def _vote(tx: Transaction, command: CastVote, said: Said, actor: Actor, ports: P
     )
     _store_vote(tx, review, vote)
     votes = tx.reviews.votes(review.id, review.round)
-    gaps = () if said is Said.REJECT else still_missing(tx, review, current, votes)
+    gaps = () if said is Said.REJECT else still_missing(tx, ports, review, current, votes)
     if gaps and review.kind is ReviewKind.HOLD:
         return _wait_for_more(tx, ports, review, current, gaps)
     verdict = {
@@ -141,7 +156,12 @@ def _same_vote(
 
 
 def _check_seat(
-    tx: Transaction, review: Review, current: Round, person: Person, command: CastVote
+    tx: Transaction,
+    ports: Ports,
+    review: Review,
+    current: Round,
+    person: Person,
+    command: CastVote,
 ) -> None:
     if command.token is not None:
         seat = tx.reviews.seat(review.id, review.round, person.id)
@@ -151,7 +171,7 @@ def _check_seat(
                 {"review_id": review.id, "round": review.round},
             )
         return
-    require_free(tx, review, current, person)
+    require_free(tx, ports, review, current, person)
 
 
 def _check_reason(policy: Policy, reason: str | None, said: Said) -> None:
@@ -196,6 +216,8 @@ def _edit(
     current: Round,
     person: Person,
     command: CastVote,
+    *,
+    blind: bool,
 ) -> tuple[Review, Round, dict[str, Any]]:
     """Gate the edited proposal under the frozen policy; an actual change starts the next round."""
     if review.attached > 1:
@@ -219,7 +241,12 @@ def _edit(
         aggregates=policy.frozen_aggregates(lead.ruling),
     )
     if ruling.lane is Lane.REFUSE:
-        raise BadInput(f"the policy refuses this edit: {ruling.why}", "/edits", status=422)
+        # The sentence may name values that a blind seat has not seen.
+        why = "" if blind else f": {ruling.why}"
+        raise BadInput(f"the policy refuses this edit{why}", "/edits", status=422)
+    above = over_limit(person, review.workflow, stake_in(tx, ports, ruling))
+    if above is not None:
+        raise Denied("this edit is above your limit" if blind else above)
     worse = policy.got_worse(current.ruling, ruling)
     ruling = msgspec.structs.replace(
         ruling,

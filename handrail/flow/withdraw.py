@@ -4,24 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+from handrail.access import allow
 from handrail.flow.close import retire
 from handrail.flow.ports import Ports
-from handrail.flow.records import actor_id, commit, note, owner_of
+from handrail.flow.records import commit, note, owner_of
+from handrail.flow.who import decision_thing, enter, get_filed
 from handrail.model.commands import Withdraw
-from handrail.model.errors import BadInput, Conflict, NotFound
+from handrail.model.errors import BadInput, Conflict
 from handrail.model.modes import Verdict
 from handrail.model.outcome import Outcome
 from handrail.model.people import Actor
 from handrail.model.wire import check_wire, time_text
-from handrail.ports import Filed, Transaction
-
-
-def get_filed(tx: Transaction, decision_id: str) -> Filed:
-    """The decision, or `NotFound`."""
-    filed = tx.decisions.get(decision_id)
-    if filed is None:
-        raise NotFound(f"no decision {decision_id!r}; `handrail decisions list` names the latest")
-    return filed
+from handrail.ports import Transaction
 
 
 def withdraw(command: Withdraw, actor: Actor, ports: Ports) -> Outcome[Any]:
@@ -32,7 +26,9 @@ def withdraw(command: Withdraw, actor: Actor, ports: Ports) -> Outcome[Any]:
 
     def use_case(tx: Transaction) -> Outcome[Any]:
         filed = get_filed(tx, command.decision_id)
-        who = actor_id(tx, actor)
+        asker = enter(tx, actor)
+        allow(asker, Withdraw, decision_thing(tx, ports, filed, asker))
+        who = asker.id
         if filed.settled:
             outcome = tx.outcomes.get(filed.decision.id)
             if outcome is not None and outcome.verdict is Verdict.WITHDRAWN:

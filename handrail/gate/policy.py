@@ -402,6 +402,11 @@ class Policy:
             undeclared=record.undeclared,
         )
 
+    @property
+    def weighs_money(self) -> bool:
+        """Whether the policy declares money as a stake."""
+        return self._draft.money is not None
+
     def _stakes(self, env: list[Any]) -> Stakes:
         money = self._draft.money
         if money is None:

@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
+from handrail.model.access import Token
 from handrail.model.errors import BadInput
 from handrail.model.feedback import Feedback, Label, Stop
 from handrail.model.outcome import Grant, Outcome, Receipt, Redeemed
@@ -236,15 +237,112 @@ class ListStops(Command, frozen=True, kw_only=True):
 
 
 class SetPerson(Command, frozen=True, kw_only=True):
-    """Register a person, or replace what they hold."""
+    """Register a person, or replace what they hold. Who is switched off is signed out."""
 
     handle: str
     holds: tuple[str, ...] = ()
+    limits: dict[str, str] | None = None
+    """Replaces their limits; None leaves them as they are."""
     active: bool = True
 
 
 class ListPeople(Command, frozen=True, kw_only=True):
     """Registered persons."""
+
+
+class _Quiet(Command, frozen=True, kw_only=True):
+    """A command with a secret in it: never shown in a log or a traceback."""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(…)"
+
+
+class MakeToken(Command, frozen=True, kw_only=True):
+    """Make an API token for a program. Its secret is answered once."""
+
+    name: str
+    scopes: tuple[str, ...]
+    workflows: tuple[str, ...]
+    """Where it holds; `*` is everywhere."""
+    days: int | None = 365
+    """It expires after so many days; None: never."""
+
+
+class ListTokens(Command, frozen=True, kw_only=True):
+    """Tokens, the revoked ones too, oldest first."""
+
+
+class RevokeToken(Command, frozen=True, kw_only=True):
+    """Let nobody in with this token from now on."""
+
+    token_id: str
+
+
+class Invite(Command, frozen=True, kw_only=True):
+    """Make a link with which somebody can set a password and sign in. Works once.
+
+    A new one for the same person ends those before. For a person who has a password it is how they
+    get a new one.
+    """
+
+    handle: str
+    holds: tuple[str, ...] | None = None
+    """What they will hold; None leaves it as it is."""
+    limits: dict[str, str] | None = None
+    hours: float = 72.0
+
+
+class MakeFirstAdmin(Command, frozen=True, kw_only=True):
+    """Make the link of the first admin. Only the workspace's owner may, while there is none."""
+
+
+class AcceptInvitation(_Quiet, frozen=True, kw_only=True):
+    """Take an invitation up: sets the password and signs in."""
+
+    secret: str
+    password: str
+    handle: str | None = None
+    """Only for the first admin, whose invitation names nobody."""
+
+
+class SignIn(_Quiet, frozen=True, kw_only=True):
+    """Sign in with a password."""
+
+    handle: str
+    password: str
+    session: str | None = None
+    """Secret of the session this browser had; it ends."""
+
+
+class SignInWith(_Quiet, frozen=True, kw_only=True):
+    """Sign in somebody whom an identity provider vouches for, as the server has verified.
+
+    Only the workspace's owner may send it. The first time needs an invitation; its secret is what
+    links the identity to a person, never a name or address that the provider reports.
+    """
+
+    issuer: str
+    subject: str
+    invitation: str | None = None
+    session: str | None = None
+    """Secret of the session this browser had; it ends."""
+
+
+class SignOut(Command, frozen=True, kw_only=True):
+    """End the session this is sent with, or all of the person's."""
+
+    everywhere: bool = False
+
+
+class ChangePassword(_Quiet, frozen=True, kw_only=True):
+    """Set another password. All other sessions of the person end."""
+
+    old: str
+    new: str
+
+
+class WhoAmI(Command, frozen=True, kw_only=True):
+    """Who sends this, and what they may do."""
 
 
 class ListFeedback(Command, frozen=True, kw_only=True):
@@ -260,7 +358,9 @@ class DecisionView(msgspec.Struct, frozen=True, kw_only=True):
     outcome: Outcome[Any] | None = None
     grant: Grant | None = None
     review: dict[str, Any] | None = None
-    """Id, status, who is asked, until when; never what a blind seat may not see."""
+    """Id, status, who is asked, who has it, until when."""
+    blind: bool = False
+    """True for a seat that is to judge before it sees the proposal: the rest is left out."""
     labels: tuple[Label, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
@@ -301,6 +401,62 @@ class Voted(msgspec.Struct, frozen=True, kw_only=True):
     undo_until: int | None = None
     card: str | None = None
     """Digest of the card of the next round, where the review stays open."""
+
+
+class MadeToken(msgspec.Struct, frozen=True, kw_only=True):
+    """A new token, and its secret: shown now and never again."""
+
+    token: Token
+    secret: str
+
+    def __repr__(self) -> str:
+        return f"MadeToken(token={self.token!r}, secret='…')"
+
+
+class Invited(msgspec.Struct, frozen=True, kw_only=True):
+    """An invitation, and the secret its link carries: shown now and never again."""
+
+    id: str
+    handle: str | None
+    secret: str
+    until: int
+
+    def __repr__(self) -> str:
+        return f"Invited(id={self.id!r}, handle={self.handle!r}, secret='…')"
+
+
+class SignedIn(msgspec.Struct, frozen=True, kw_only=True):
+    """A new session: its secret, for the browser's cookie."""
+
+    secret: str
+    person: str
+    handle: str
+    until: int
+    """When it is over if it is not used."""
+    last: int
+    """When it is over in any case."""
+
+    def __repr__(self) -> str:
+        return f"SignedIn(person={self.person!r}, secret='…')"
+
+
+class Me(msgspec.Struct, frozen=True, kw_only=True):
+    """Who sends a command, as the rules of access know them."""
+
+    name: str
+    """Handle, or the program's name."""
+    via: str
+    """`local`, `session`, `token` or `nobody`."""
+    program: bool
+    person: str | None = None
+    holds: tuple[str, ...] = ()
+    limits: dict[str, str] = msgspec.field(default_factory=dict)
+    rights: tuple[str, ...] = ()
+    """Names of `handrail.access.RIGHTS`, sorted."""
+    workflows: tuple[str, ...] = ("*",)
+    """Where they hold."""
+    until: int | None = None
+    """When the session or token is over, if it is not used before."""
 
 
 class Doubt(msgspec.Struct, frozen=True, kw_only=True):
@@ -355,6 +511,17 @@ ROUTES: dict[type[Command], Route] = {
     SetPerson: _route("POST", "/people", Person),
     ListPeople: _route("GET", "/people", list[Person]),
     ListFeedback: _route("GET", "/feedback", list[Feedback]),
+    MakeToken: _route("POST", "/tokens", MadeToken),
+    ListTokens: _route("GET", "/tokens", list[Token]),
+    RevokeToken: _route("POST", "/tokens/{token_id}/revoke", Token),
+    Invite: _route("POST", "/people/invite", Invited),
+    MakeFirstAdmin: _route("POST", "/people/first-admin", Invited),
+    AcceptInvitation: _route("POST", "/people/accept", SignedIn),
+    SignIn: _route("POST", "/session", SignedIn),
+    SignInWith: _route("POST", "/session/vouched", SignedIn),
+    SignOut: _route("POST", "/session/end", None),
+    ChangePassword: _route("POST", "/session/password", None),
+    WhoAmI: _route("GET", "/session", Me),
 }
 
 

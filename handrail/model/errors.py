@@ -4,6 +4,7 @@
     ├── BadInput            what was given cannot be used; `pointer` says where
     │   └── PolicyErrors    a policy file with every mistake in it, each with line and column
     ├── Refused             the gate, a right or the stop button said no
+    │   └── Unknown         who asks is not known: nothing was shown, or it holds no longer
     ├── Held                a review is open and the caller asked not to wait; carries the ruling
     ├── NotAllowed          the outcome is a "no"; carries the outcome
     ├── WaitTimeout         no outcome within the time asked for; nothing was changed
@@ -11,6 +12,7 @@
     ├── Conflict            somebody or something was first; carries the winner
     ├── NotFound            no such decision, review, grant, workflow or person
     └── Unavailable         the store or server cannot answer now; never means "allowed"
+        └── TooMany         too much was asked in a short time; `retry_after` says when again
 
 Each message says what is, what was expected and what to do next.
 """
@@ -116,6 +118,13 @@ class Refused(HandrailError):
     title = "Refused"
 
 
+class Unknown(Refused):
+    """Who asks is not known: no token, session or password was shown, or it holds no longer."""
+
+    status = 401
+    title = "Unknown caller"
+
+
 class Held(HandrailError):
     """The decision waits for a person and the caller asked not to wait. Carries `ruling`."""
 
@@ -198,3 +207,17 @@ class Unavailable(HandrailError):
     exit_code = 4
     status = 503
     title = "Unavailable"
+
+
+class TooMany(Unavailable):
+    """Too much was asked in a short time. `retry_after` is seconds until it is worth trying."""
+
+    status = 429
+    title = "Too many requests"
+
+    def __init__(self, message: str, retry_after: int = 60) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+    def details(self) -> dict[str, Any]:
+        return {"retry_after": self.retry_after}

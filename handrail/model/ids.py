@@ -18,6 +18,8 @@ PREFIXES = {
     "n": "notice",
     "l": "label",
     "k": "claim token",
+    "t": "API token",
+    "i": "invitation",
 }
 
 _PAIRS = [a + b for a in ALPHABET for b in ALPHABET]

@@ -21,7 +21,9 @@ from handrail.model.errors import (
     NotFound,
     PolicyErrors,
     Refused,
+    TooMany,
     Unavailable,
+    Unknown,
     WaitTimeout,
 )
 from handrail.model.outcome import Outcome, Receipt
@@ -36,6 +38,7 @@ _KINDS: dict[str, type[HandrailError]] = {
     "bad-policy": PolicyErrors,
     "bad-record": BadRecord,
     "refused": Refused,
+    "unknown": Unknown,
     "held": Held,
     "not-allowed": NotAllowed,
     "timed-out": WaitTimeout,
@@ -43,6 +46,7 @@ _KINDS: dict[str, type[HandrailError]] = {
     "conflict": Conflict,
     "not-found": NotFound,
     "unavailable": Unavailable,
+    "too-many": TooMany,
 }
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 
@@ -109,12 +113,18 @@ def _read(name: str, detail: str, problem: dict[str, Any]) -> HandrailError:
         return AlreadyRun(detail, msgspec.convert(receipt, Receipt) if receipt else None)
     if name == "conflict":
         return Conflict(detail, problem.get("winner"))
+    if name == "too-many":
+        return TooMany(detail, int(problem["retry_after"]))
     return _KINDS[name](detail)
 
 
 def _by_status(status: int, detail: str) -> HandrailError:
-    if status in (401, 403):
+    if status == 401:
+        return Unknown(detail)
+    if status == 403:
         return Refused(detail)
+    if status == 429:
+        return TooMany(detail)
     if status == 404:
         return NotFound(detail)
     if status == 409:

@@ -9,19 +9,11 @@ from urllib.parse import unquote
 
 from litestar import Request
 
-from handrail.model.errors import BadInput, HandrailError
+from handrail.model.errors import BadInput, Unknown
 from handrail.model.people import Actor
 
 Identify = Callable[[Request[Any, Any, Any]], Actor]
 """Names the actor of a request, or raises."""
-
-
-class Unknown(HandrailError):
-    """The request does not say who sends it in a way that can be believed."""
-
-    exit_code = 3
-    status = 401
-    title = "Unknown caller"
 
 
 def as_named(request: Request[Any, Any, Any]) -> Actor:

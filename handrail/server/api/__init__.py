@@ -2,7 +2,7 @@
 
 from litestar.handlers import HTTPRouteHandler
 
-from handrail.server.api import decisions, feedback, grants, people, reviews, stops
+from handrail.server.api import access, decisions, feedback, grants, people, reviews, stops
 
 HANDLERS: list[HTTPRouteHandler] = [
     *decisions.handlers,
@@ -11,5 +11,6 @@ HANDLERS: list[HTTPRouteHandler] = [
     *stops.handlers,
     *people.handlers,
     *feedback.handlers,
+    *access.handlers,
 ]
 """Every handler under `/api/v1`."""

@@ -10,6 +10,7 @@ import msgspec
 
 from handrail.model.decision import Decision
 from handrail.model.errors import Conflict, NotFound
+from handrail.model.people import folded
 from handrail.model.ruling import Ruling
 from handrail.ports import Filed, StateRow
 from handrail.store.codec import encode
@@ -67,6 +68,7 @@ class SqliteDecisions:
                     decision.submitted_at,
                     body,
                     ruled,
+                    None if decision.requester is None else folded(decision.requester),
                 ),
             )
         except apsw.ConstraintError:
@@ -115,6 +117,8 @@ class SqliteDecisions:
         key: str | None,
         before: str | None,
         limit: int,
+        submitter: str | None = None,
+        requester: str | None = None,
     ) -> list[Filed]:
         newest = NEWEST
         if before is not None:
@@ -129,6 +133,8 @@ class SqliteDecisions:
             name = "find_by_key"
         elif subject is not None:
             name = "find_by_subject"
+        elif requester is not None:
+            name = "find_by_requester"
         elif state == "open":
             name = "find_open"
         elif workflow is not None:
@@ -143,6 +149,8 @@ class SqliteDecisions:
             "key": key,
             "before": newest,
             "limit": limit,
+            "submitter": submitter,
+            "requester": requester,
         }
         return [_filed(row) for row in self._execute(_SQL[name], asked)]
 

@@ -8,7 +8,7 @@ import apsw
 
 from handrail.model.errors import Conflict
 from handrail.model.people import Person
-from handrail.store.codec import decode_texts, encode_texts
+from handrail.store.codec import decode_limits, decode_texts, encode_limits, encode_texts
 from handrail.store.sqlite.queries import Execute, queries
 
 _SQL = queries("people")
@@ -19,8 +19,9 @@ def _person(row: tuple[Any, ...]) -> Person:
         id=row[0],
         handle=row[1],
         holds=decode_texts(row[2]),
-        active=bool(row[3]),
-        added_at=row[4],
+        limits=decode_limits(row[3]),
+        active=bool(row[4]),
+        added_at=row[5],
     )
 
 
@@ -47,6 +48,7 @@ class SqlitePeople:
                     person.handle,
                     person.handle.casefold(),
                     encode_texts(person.holds),
+                    encode_limits(person.limits),
                     person.active,
                     person.added_at,
                 ),

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import apsw
 
 from handrail.ports import StateRow
+from handrail.store.sqlite.access import SqliteAccess
 from handrail.store.sqlite.audit import Mark, SqliteAudit
 from handrail.store.sqlite.counters import SqliteCounters
 from handrail.store.sqlite.decisions import SqliteDecisions
@@ -36,6 +37,7 @@ class SqliteTransaction:
         self.grants = SqliteGrants(connection)
         self.labels = SqliteLabels(connection)
         self.people = SqlitePeople(connection)
+        self.access = SqliteAccess(connection)
         self.policies = SqlitePolicies(connection)
         self.subjects = SqliteSubjects(connection)
         self.stops = SqliteStops(connection)

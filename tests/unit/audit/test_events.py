@@ -16,7 +16,7 @@ NOW = 1_790_000_000_000_000
 COMMIT = "c" * 64
 OTHER = "d" * 64
 D, D2 = new_id("d", NOW), new_id("d", NOW + 1)
-R, V, G, G2, P, L = (new_id(prefix, NOW) for prefix in "rvggpl")
+R, V, G, G2, P, L, T, I = (new_id(prefix, NOW) for prefix in "rvggplti")
 
 SAMPLES: dict[str, Any] = {
     "decision id": D,
@@ -25,6 +25,8 @@ SAMPLES: dict[str, Any] = {
     "grant id": G,
     "label id": L,
     "person id": P,
+    "token id": T,
+    "invitation id": I,
     "integer": 3,
     "time": NOW,
     "flag": True,

@@ -22,7 +22,9 @@ from handrail.errors import (
     NotFound,
     PolicyErrors,
     Refused,
+    TooMany,
     Unavailable,
+    Unknown,
     WaitTimeout,
 )
 from handrail.model.commands import (
@@ -179,7 +181,9 @@ ERRORS: list[HandrailError] = [
     AlreadyRun("was run"),
     Conflict("lost", {"by": "ann", "verdict": "approve", "at": 1}),
     NotFound("none"),
+    Unknown("nobody"),
     Unavailable("away"),
+    TooMany("often", 7),
 ]
 
 
@@ -201,12 +205,12 @@ def test_errors_arrive_as_they_were_raised(scripted: Any, error: HandrailError) 
     ("status", "kind"),
     [
         (400, BadInput),
-        (401, Refused),
+        (401, Unknown),
         (403, Refused),
         (404, NotFound),
         (409, Conflict),
         (413, BadInput),
-        (429, BadInput),
+        (429, TooMany),
         (500, Unavailable),
         (502, Unavailable),
         (302, Unavailable),

@@ -14,6 +14,20 @@ from handrail.store.sqlite.queries import nouns, queries
 from .conftest import Open
 
 PLANS = {
+    "access.drop_sessions": "sessions by sessions_until (until<?)",
+    "access.end_invitations": "invitations by invitations_unused (folded=?)",
+    "access.end_session": "sessions by hash (hash=?)",
+    "access.end_sessions_of": "sessions by sessions_person (person=?)",
+    "access.identities_of": "identities by identities_person (person=?)",
+    "access.identity": "identities by issuer, subject (issuer=? AND subject=?)",
+    "access.invitation": "invitations by hash (hash=?)",
+    "access.password": "passwords by key (person=?)",
+    "access.put_token": "tokens by id (id=?)",
+    "access.session": "sessions by hash (hash=?)",
+    "access.sessions_of": "sessions by sessions_person (person=?)",
+    "access.token": "tokens by id (id=?)",
+    "access.token_by_hash": "tokens by hash (hash=?)",
+    "access.use_invitation": "invitations by hash (hash=?)",
     "audit.entries": "audit_entries by rowid (rowid>? AND rowid<?)",
     "audit.leaf": "audit_entries by rowid (rowid=?)",
     "audit.node": "audit_entries by rowid (rowid=?)",
@@ -25,6 +39,7 @@ PLANS = {
     "decisions.find_any": "decisions by rowid (rowid<?)",
     # A key names a few decisions, a doubt is rare: sorting them is nothing.
     "decisions.find_by_key": "decisions by decisions_key (key=?); sort",
+    "decisions.find_by_requester": "decisions by decisions_requester (requester=? AND seq<?)",
     "decisions.find_by_subject": "decisions by decisions_subject (subject=? AND seq<?)",
     "decisions.find_by_workflow": "decisions by decisions_workflow (workflow=? AND seq<?)",
     "decisions.find_in_doubt": (
@@ -89,6 +104,7 @@ PLANS = {
 
 WALKS = {
     # Small tables.
+    "access.tokens": "all of tokens",
     "audit.checkpoints": "all of checkpoints by size",
     "audit.head": "all of audit_head",
     "people.all": "all of people",

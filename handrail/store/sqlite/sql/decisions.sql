@@ -1,7 +1,7 @@
 -- name: insert
 INSERT INTO decisions (id, workflow, subject, submitter, key, lane, mode, review_id, settled,
-    expires_at, submitted_at, body, ruling)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13);
+    expires_at, submitted_at, body, ruling, requester)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14);
 
 -- name: get
 SELECT body, ruling, review_id, settled FROM decisions WHERE id = ?1;
@@ -39,6 +39,8 @@ SELECT body, ruling, review_id, settled FROM decisions
 WHERE key = :key AND seq < :before
     AND (:workflow IS NULL OR workflow = :workflow) AND (:lane IS NULL OR lane = :lane)
     AND (:subject IS NULL OR subject = :subject) AND (:settled IS NULL OR settled = :settled)
+    AND (:submitter IS NULL OR submitter = :submitter)
+    AND (:requester IS NULL OR +requester = :requester)
 ORDER BY seq DESC LIMIT :limit;
 
 -- name: find_by_subject
@@ -46,24 +48,32 @@ SELECT body, ruling, review_id, settled FROM decisions
 WHERE subject = :subject AND seq < :before
     AND (:workflow IS NULL OR +workflow = :workflow) AND (:lane IS NULL OR lane = :lane)
     AND (:settled IS NULL OR settled = :settled)
+    AND (:submitter IS NULL OR submitter = :submitter)
+    AND (:requester IS NULL OR +requester = :requester)
 ORDER BY seq DESC LIMIT :limit;
 
 -- name: find_open
 SELECT body, ruling, review_id, settled FROM decisions
 WHERE settled = 0 AND seq < :before
     AND (:workflow IS NULL OR +workflow = :workflow) AND (:lane IS NULL OR lane = :lane)
+    AND (:submitter IS NULL OR submitter = :submitter)
+    AND (:requester IS NULL OR +requester = :requester)
 ORDER BY seq DESC LIMIT :limit;
 
 -- name: find_by_workflow
 SELECT body, ruling, review_id, settled FROM decisions
 WHERE workflow = :workflow AND seq < :before
     AND (:lane IS NULL OR lane = :lane) AND (:settled IS NULL OR settled = :settled)
+    AND (:submitter IS NULL OR submitter = :submitter)
+    AND (:requester IS NULL OR +requester = :requester)
 ORDER BY seq DESC LIMIT :limit;
 
 -- name: find_any
 SELECT body, ruling, review_id, settled FROM decisions
 WHERE seq < :before
     AND (:lane IS NULL OR lane = :lane) AND (:settled IS NULL OR settled = :settled)
+    AND (:submitter IS NULL OR submitter = :submitter)
+    AND (:requester IS NULL OR +requester = :requester)
 ORDER BY seq DESC LIMIT :limit;
 
 -- name: find_in_doubt
@@ -71,6 +81,17 @@ SELECT body, ruling, review_id, settled FROM decisions
 WHERE id IN (SELECT decision FROM grants WHERE state = 'in_doubt') AND seq < :before
     AND (:workflow IS NULL OR +workflow = :workflow) AND (:lane IS NULL OR lane = :lane)
     AND (:subject IS NULL OR +subject = :subject) AND (:key IS NULL OR +key = :key)
+    AND (:submitter IS NULL OR submitter = :submitter)
+    AND (:requester IS NULL OR +requester = :requester)
+ORDER BY seq DESC LIMIT :limit;
+
+-- name: find_by_requester
+SELECT body, ruling, review_id, settled FROM decisions
+WHERE requester = :requester AND seq < :before
+    AND (:workflow IS NULL OR +workflow = :workflow) AND (:lane IS NULL OR lane = :lane)
+    AND (:subject IS NULL OR +subject = :subject) AND (:key IS NULL OR +key = :key)
+    AND (:settled IS NULL OR +settled = :settled)
+    AND (:submitter IS NULL OR submitter = :submitter)
 ORDER BY seq DESC LIMIT :limit;
 
 -- name: state

@@ -1,0 +1,18 @@
+"""People who sign in, and programs with tokens."""
+
+from handrail.model import commands as c
+from handrail.server.endpoint import endpoints
+
+handlers = endpoints(
+    c.MakeToken,
+    c.ListTokens,
+    c.RevokeToken,
+    c.Invite,
+    c.MakeFirstAdmin,
+    c.AcceptInvitation,
+    c.SignIn,
+    c.SignInWith,
+    c.SignOut,
+    c.ChangePassword,
+    c.WhoAmI,
+)
