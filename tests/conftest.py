@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import postgres
+
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT.parent / "shared" / "data"
 """Public data sets that tests read where they exist; never part of the repository."""
@@ -29,6 +31,7 @@ PARTS: dict[str, Callable[[], bool]] = {
     "chromium": lambda: bool(shutil.which("chromium") or shutil.which("chromium-browser")),
     "data": DATA.is_dir,
     "go": _go,
+    "postgres": postgres.is_here,
 }
 """Parts of the outside world a test may need, each with the question whether it is here."""
 

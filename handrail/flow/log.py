@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -40,6 +41,7 @@ def checkpoint(ports: Ports, signer: Signer, anchor: Anchor) -> Checkpoint | Non
     def head(tx: Transaction) -> tuple[int, bytes, int]:
         return tx.audit.size(), tx.audit.root(), tx.now()
 
+    ports.store.settle_log()
     size, root, now = ports.store.read(head)
     last = anchor.last()
     if size == 0 or (last is not None and last.size >= size):
@@ -87,6 +89,7 @@ def accept_restore(
     def head(tx: Transaction) -> tuple[int, bytes, int]:
         return tx.audit.size(), tx.audit.root(), tx.now()
 
+    ports.store.settle_log()
     size, root, now = ports.store.read(head)
     signed = Checkpoint(size=size, text=signer.sign(size, root), at=now, anchored=True)
     anchor.publish(signed)
@@ -105,7 +108,8 @@ def against_state(ports: Ports) -> list[Difference]:
     def query(tx: Transaction) -> list[Difference]:
         folded = Folded()
         erased: set[str] = set()
-        for raw in tx.audit.entries():
+        # The tables of this snapshot say what is committed, numbered or not.
+        for raw in chain(tx.audit.entries(), tx.audit.waiting()):
             made = decode(raw)
             folded.add(made)
             if made["type"] == "subject.erased":

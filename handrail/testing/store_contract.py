@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
-from handrail.audit.entry import encode
+from handrail.audit.entry import decode, encode
 from handrail.audit.tree import EMPTY_ROOT, Frontier, leaf_hash, tree_nodes
 from handrail.model.decision import Decision
 from handrail.model.errors import Conflict, NotFound, Unavailable
@@ -273,6 +273,7 @@ class StoreContract:
 
     def check_log(self) -> list[bytes]:
         """Hold the log to its tree, built anew from its entries; returns the entries."""
+        self.store.settle_log()
 
         def query(tx: Transaction) -> tuple[int, bytes, list[bytes]]:
             return tx.audit.size(), tx.audit.root(), list(tx.audit.entries())
@@ -986,11 +987,9 @@ class StoreContract:
     def test_the_log_is_a_tree_over_its_entries(self) -> None:
         assert self.read(lambda tx: (tx.audit.size(), tx.audit.root())) == (0, EMPTY_ROOT)
         entries = [{"type": "t", "n": n, "text": "ü" * n, "at": n} for n in range(21)]
-        indexes: list[int] = []
         for start in range(0, 21, 7):
             part = entries[start : start + 7]
-            indexes += self.write(lambda tx, part=part: [tx.audit.append(e) for e in part])  # type: ignore[misc]
-        assert indexes == list(range(21))
+            self.write(lambda tx, part=part: [tx.audit.append(e) for e in part])  # type: ignore[misc]
         assert self.check_log() == [encode(entry) for entry in entries]
         some = self.read(lambda tx: list(tx.audit.entries(3, 5)))
         assert some == [encode(entry) for entry in entries[3:5]]
@@ -1002,25 +1001,25 @@ class StoreContract:
         with raises(LookupError):
             self.read(lambda tx: tx.audit.node(4, 1))
 
-    def test_a_use_case_reads_what_it_and_earlier_ones_appended(self) -> None:
-        def use_case(tx: Transaction) -> tuple[int, bytes, list[bytes], bytes]:
-            index = tx.audit.append({"n": tx.audit.size()})
-            return (
-                index,
-                tx.audit.root(),
-                list(tx.audit.entries()),
-                tx.audit.node(0, index),
-            )
+    def test_a_use_case_counts_what_it_and_earlier_ones_appended(self) -> None:
+        def use_case(tx: Transaction) -> tuple[int, int]:
+            before = tx.audit.size()
+            tx.audit.append({"n": before})
+            return before, tx.audit.size()
 
         results = self.store.write_many([use_case] * 9)
-        for number, result in enumerate(results):
-            assert not isinstance(result, BaseException)
-            index, root, entries, leaf = result
-            assert index == number
-            assert entries == [encode({"n": n}) for n in range(number + 1)]
-            assert leaf == leaf_hash(entries[-1])
-            assert root == Frontier().extend([leaf_hash(entry) for entry in entries]).root()
-        self.check_log()
+        results += [self.write(use_case) for _ in range(3)]
+        assert results == [(number, number + 1) for number in range(12)]
+        assert self.check_log() == [encode({"n": number}) for number in range(12)]
+
+    def test_what_is_not_numbered_yet_waits_in_order(self) -> None:
+        """Numbered entries and those that wait are all that is committed, on any snapshot."""
+        for number in range(40):
+            self.write(lambda tx, n=number: tx.audit.append({"n": n}))  # type: ignore[misc]
+            found = self.read(lambda tx: [*tx.audit.entries(), *tx.audit.waiting()])
+            assert found == [encode({"n": n}) for n in range(number + 1)]
+        self.store.settle_log()
+        assert self.read(lambda tx: (tx.audit.size(), list(tx.audit.waiting()))) == (40, [])
 
     def test_an_entry_outside_the_profile_is_refused_and_leaves_nothing(self) -> None:
         self.grow_log(3)
@@ -1042,6 +1041,7 @@ class StoreContract:
 
     def test_a_use_case_that_raises_leaves_nothing(self) -> None:
         self.grow_log(5)
+        self.store.settle_log()
         before = self.read(lambda tx: tx.audit.root())
         woken: list[Any] = []
         self.store.listen(lambda *news: woken.append(news))
@@ -1083,10 +1083,11 @@ class StoreContract:
                     if number % 2:
                         list(tx.audit.entries())
                 tx.decisions.insert(decision, self.ruling(decision), settled=False)
-                index = tx.audit.append({"n": number})
+                tx.audit.append({"n": number})
+                size = tx.audit.size()
                 if number % 7 == 3:
                     raise Oops(number)
-                return index
+                return size
 
             return use_case
 
@@ -1097,7 +1098,7 @@ class StoreContract:
             if number % 7 == 3:
                 assert isinstance(result, Oops) and result.args == (number,)
             else:
-                assert result == kept.index(number)
+                assert result == kept.index(number) + 1
         assert self.check_log() == [encode({"n": number}) for number in kept]
         stored = self.read(
             lambda tx: [n for n in range(300) if tx.decisions.get(decisions[n].id) is not None]
@@ -1122,23 +1123,42 @@ class StoreContract:
         assert all(isinstance(result, Oops) for result in results[10:])
 
     def test_what_is_written_while_many_are_written_keeps_its_order(self) -> None:
-        def append(tx: Transaction) -> int:
-            return tx.audit.append({"n": tx.audit.size()})
+        def case(number: int, place: int) -> Callable[[Transaction], None]:
+            return lambda tx: tx.audit.append({"task": number, "place": place})
 
-        def task(number: int) -> list[int]:
+        def task(number: int) -> None:
+            cases = [case(number, place) for place in range(50)]
             if number % 2:
-                found = self.store.write_many([append] * 50)
-                return [index for index in found if isinstance(index, int)]
-            return [self.store.write(append) for _ in range(50)]
+                assert self.store.write_many(cases) == [None] * 50
+            else:
+                for use_case in cases:
+                    self.store.write(use_case)
 
-        results = self.race(task)
-        indexes: list[int] = []
-        for result in results:
-            assert isinstance(result, list) and len(result) == 50
-            assert result == sorted(result)
-            indexes += result
-        assert sorted(indexes) == list(range(50 * THREADS))
-        self.check_log()
+        assert self.race(task) == [None] * THREADS
+        entries = [decode(entry) for entry in self.check_log()]
+        assert len(entries) == 50 * THREADS
+        for number in range(THREADS):
+            mine = [entry["place"] for entry in entries if entry["task"] == number]
+            assert mine == list(range(50))
+
+    def test_who_saw_a_commit_comes_after_it_in_the_log(self) -> None:
+        """Each reads what another wrote and writes on: the log tells it in that order."""
+        decision = self.file()
+        label = Label(
+            id=new_id("l", 0), decision_id=decision.id, wrong=False, source="x", at=0, added_at=0
+        )
+
+        def task(number: int) -> None:
+            def use_case(tx: Transaction) -> None:
+                count = len(tx.labels.of(decision.id))
+                tx.audit.append({"count": count})
+                tx.labels.insert(replace(label, id=new_id("l", 1)))
+
+            for _ in range(20):
+                self.store.write(use_case)
+
+        assert self.race(task) == [None] * THREADS
+        assert [decode(entry)["count"] for entry in self.check_log()] == list(range(20 * THREADS))
 
     def test_random_work_with_failures_leaves_the_tree_of_what_was_kept(self) -> None:
         dice = random.Random(11)
@@ -1158,7 +1178,7 @@ class StoreContract:
                     for entry in entries:
                         tx.audit.append(entry)
                     if looks:
-                        tx.audit.node(0, 0) if tx.audit.size() else None
+                        list(tx.audit.entries())
                     if fails:
                         raise Oops
 
@@ -1293,6 +1313,7 @@ class StoreContract:
         with ThreadPoolExecutor(1) as writer:
             assert self.read(query) == (0, 0)
             futures[0].result(WAIT_SECONDS)
+        self.store.settle_log()
         assert self.read(lambda tx: tx.decisions.get(second.id)) is not None
         assert self.read(lambda tx: tx.audit.size()) == 1
 
@@ -1343,7 +1364,7 @@ class StoreContract:
             tx.counters.add("s", "k", 0, 1, 2)
 
         def look(tx: Transaction) -> tuple[int, int, int, int]:
-            entries = len(list(tx.audit.entries()))
+            entries = len([*tx.audit.entries(), *tx.audit.waiting()])
             return tx.audit.size(), entries, *tx.counters.read("s", "k", 0, 1)
 
         def task(number: int) -> list[tuple[int, int, int, int]]:
@@ -1356,13 +1377,13 @@ class StoreContract:
         for result in self.race(task):
             assert isinstance(result, list), result
             for size, entries, count, total in result:
-                assert size == entries == count == total / 2
+                assert size <= entries == count == total / 2
             assert result == sorted(result)
 
     # ------------------------------------------------------------------ futures and the end
 
     def test_begin_gives_a_future(self) -> None:
-        future = self.store.begin(lambda tx: tx.audit.append({"n": 1}))
+        future = self.store.begin(lambda tx: tx.audit.size())
         assert future.result(WAIT_SECONDS) == 0
         failing: Future[int] = self.store.begin(lambda tx: list[int]()[0])
         assert isinstance(failing.exception(WAIT_SECONDS), IndexError)
@@ -1393,8 +1414,9 @@ class StoreContract:
             started.set()
             assert go_on.wait(WAIT_SECONDS)
 
-        def append(tx: Transaction) -> int:
-            return tx.audit.append({"n": 1})
+        def append(tx: Transaction) -> str:
+            tx.audit.append({"n": 1})
+            return "done"
 
         futures: list[Future[Any]] = [store.begin(slow)]
         assert started.wait(WAIT_SECONDS)
@@ -1409,8 +1431,8 @@ class StoreContract:
             go_on.set()
             closing.join(WAIT_SECONDS)
             assert not closing.is_alive()
-            assert [future.result(0) for future in futures[1:]] == list(range(9))
-            assert many.result(WAIT_SECONDS) == list(range(9, 609))
+            assert [future.result(0) for future in futures[1:]] == ["done"] * 9
+            assert many.result(WAIT_SECONDS) == ["done"] * 600
         with raises(Unavailable, "closed"):
             store.write(append)
         with raises(Unavailable, "closed"):
@@ -1461,6 +1483,7 @@ class StoreContract:
                 list(tx.state_rows()),
             ]
 
+        self.store.settle_log()
         before = self.read(everything)
         self._store = self.reopen(self.store)
         assert self.read(everything) == before

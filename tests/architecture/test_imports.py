@@ -148,7 +148,18 @@ def test_a_worldly_call_is_caught(line: str) -> None:
     assert worldly(line)
 
 
-HEAVY = {"altair", "numpy", "pandas", "polars", "pyarrow", "scipy", "sklearn", "vl_convert"}
+HEAVY = {
+    "altair",
+    "numpy",
+    "pandas",
+    "polars",
+    "psycopg",
+    "psycopg_pool",
+    "pyarrow",
+    "scipy",
+    "sklearn",
+    "vl_convert",
+}
 
 
 @pytest.mark.parametrize("module", ["handrail", "handrail.cli", "handrail.server", "handrail.app"])

@@ -129,6 +129,10 @@ class SqliteStore:
         finally:
             self._inside.query = False
 
+    def settle_log(self) -> None:
+        """See `handrail.ports.Store.settle_log`. Entries are numbered before they are committed."""
+        self._refuse_inside()
+
     def listen(self, listener: Listener) -> Callable[[], None]:
         """See `handrail.ports.Store.listen`."""
         return self._writer.listen(listener)

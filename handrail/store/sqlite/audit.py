@@ -85,7 +85,7 @@ class SqliteAudit:
 
     # ------------------------------------------------------------------ the port
 
-    def append(self, entry: dict[str, Any]) -> int:
+    def append(self, entry: dict[str, Any]) -> None:
         if not self._writing:
             raise RuntimeError("a query cannot append to the log; do it in store.write")
         body = encode(entry)
@@ -95,7 +95,6 @@ class SqliteAudit:
         self._frontier, nodes = frontier.append(leaf)
         above = b"".join([node for _, _, node in nodes[1:]]) if index & 1 else b""
         self._waiting.append((index, leaf, above, body))
-        return index
 
     def size(self) -> int:
         if self._writing:
@@ -113,6 +112,9 @@ class SqliteAudit:
         last = self.size() if end is None else end
         for row in self._execute(_SQL["entries"], (start, last)):
             yield row[0]
+
+    def waiting(self) -> Iterator[bytes]:
+        return iter(())
 
     def node(self, level: int, index: int) -> bytes:
         self.write()

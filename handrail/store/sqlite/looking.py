@@ -60,6 +60,9 @@ class LookingStore:
     ) -> list[T | BaseException]:
         raise self._refusal()
 
+    def settle_log(self) -> None:
+        """Nothing to do: entries are numbered before they are committed."""
+
     def listen(self, listener: Callable[[frozenset[str], int | None], None]) -> Callable[[], None]:
         raise self._refusal()
 

@@ -243,18 +243,13 @@ CREATE TABLE audit_stage (
     due bigint
 );
 
--- The log. The leaf hash of an entry stands beside it; audit_nodes holds levels 1 and up.
+-- The log: one row an entry. Beside the leaf hash stand the tree nodes that the entry completed,
+-- 32 bytes each, lowest level first: node (level, index) is in row (index + 1) * 2^level - 1.
 CREATE TABLE audit_entries (
     idx bigint PRIMARY KEY,
     leaf bytea NOT NULL,
+    nodes bytea NOT NULL,
     body bytea NOT NULL
-);
-
-CREATE TABLE audit_nodes (
-    level bigint NOT NULL,
-    idx bigint NOT NULL,
-    hash bytea NOT NULL,
-    PRIMARY KEY (level, idx)
 );
 
 -- Size and root as of the last numbering; opening holds entries and nodes against them.

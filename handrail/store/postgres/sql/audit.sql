@@ -5,6 +5,12 @@ RETURNING pg_current_xact_id()::text;
 -- name: staged
 SELECT ticket, entries, origin, topics, due FROM audit_stage ORDER BY ticket LIMIT $1;
 
+-- name: last_ticket
+SELECT ticket FROM audit_stage ORDER BY ticket DESC LIMIT 1;
+
+-- name: staged_to
+SELECT 1 FROM audit_stage WHERE ticket <= $1 LIMIT 1;
+
 -- name: waiting
 SELECT ticket, entries FROM audit_stage WHERE ticket > $1 ORDER BY ticket LIMIT $2;
 
@@ -15,10 +21,7 @@ SELECT coalesce(sum(cardinality(entries)), 0)::bigint FROM audit_stage;
 DELETE FROM audit_stage WHERE ticket = ANY ($1);
 
 -- name: copy_entries
-COPY audit_entries (idx, leaf, body) FROM STDIN (FORMAT binary);
-
--- name: copy_nodes
-COPY audit_nodes (level, idx, hash) FROM STDIN (FORMAT binary);
+COPY audit_entries (idx, leaf, nodes, body) FROM STDIN (FORMAT binary);
 
 -- name: size
 SELECT coalesce((SELECT idx + 1 FROM audit_entries ORDER BY idx DESC LIMIT 1), 0);
@@ -30,13 +33,18 @@ SELECT idx, body FROM audit_entries WHERE idx >= $1 AND idx < $2 ORDER BY idx LI
 SELECT leaf FROM audit_entries WHERE idx = $1;
 
 -- name: node
-SELECT hash FROM audit_nodes WHERE level = $1 AND idx = $2;
+SELECT substr(nodes, (32 * $1 - 31)::int, 32) FROM audit_entries
+WHERE idx = (($2::bigint + 1) << $1::int) - 1 AND length(nodes) >= 32 * $1;
 
 -- name: leaves
 SELECT idx, leaf FROM audit_entries WHERE idx > $1 ORDER BY idx LIMIT $2;
 
 -- name: nodes
-SELECT idx, hash FROM audit_nodes WHERE level = $1 AND idx > $2 ORDER BY idx LIMIT $3;
+SELECT place.idx, substr(e.nodes, (32 * $1 - 31)::int, 32)
+FROM generate_series($2::bigint, $3::bigint) AS place (idx)
+JOIN audit_entries AS e ON e.idx = ((place.idx + 1) << $1::int) - 1
+WHERE length(e.nodes) >= 32 * $1
+ORDER BY place.idx;
 
 -- name: head
 SELECT size, root FROM audit_head WHERE one = 1;

@@ -32,8 +32,8 @@ UPDATE reviews AS r SET kind = $2, workflow = $3, subject = $4, lead = $5, attac
     status = $7, round = $8, severity = $9, asked = $10, stage = $11, next_at = $12, due = $13,
     case_key = $14, behind = $15, snoozed_until = $16, opened_at = $17, verdict = $18,
     decided_by = $19, decided_at = $20, closed_why = $21, undo_until = $22
-FROM (SELECT * FROM reviews WHERE id = $1 FOR NO KEY UPDATE) AS old
-WHERE r.seq = old.seq AND old.status = $23 AND old.round = $24 AND old.stage = $25
+FROM reviews AS old
+WHERE old.id = $1 AND r.seq = old.seq AND old.status = $23 AND old.round = $24 AND old.stage = $25
 RETURNING r.seq,
     (old.status, old.workflow, old.urgency, old.due_or_never, old.opened_at, old.asked)
         IS DISTINCT FROM
@@ -197,15 +197,11 @@ SELECT seq, id, kind, workflow, subject, lead, attached, status, round, severity
     closed_why, undo_until
 FROM reviews WHERE seq = ANY ($1::bigint[]);
 
--- name: lock_first
-SELECT r.seq
-FROM unnest($1::bigint[]) WITH ORDINALITY AS wanted (seq, place)
-CROSS JOIN LATERAL (SELECT seq FROM reviews WHERE seq = wanted.seq FOR NO KEY UPDATE SKIP LOCKED)
-    AS r
-ORDER BY wanted.place LIMIT 1;
-
 -- name: lock_seq
-SELECT seq FROM reviews WHERE seq = $1 FOR NO KEY UPDATE;
+SELECT id FROM reviews WHERE seq = $1 FOR NO KEY UPDATE;
+
+-- name: try_seq
+SELECT id FROM reviews WHERE seq = $1 FOR NO KEY UPDATE SKIP LOCKED;
 
 -- name: still_free
 SELECT r.id, r.kind, r.workflow, r.subject, r.lead, r.attached, r.status, r.round, r.severity,

@@ -1,0 +1,188 @@
+"""Decisions with their rulings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from handrail.model.decision import Decision
+from handrail.model.errors import Conflict, NotFound
+from handrail.model.ruling import Ruling
+from handrail.ports import Filed, StateRow
+from handrail.store.codec import encode
+from handrail.store.postgres.queries import queries
+from handrail.store.postgres.session import Session
+
+_SQL = queries("decisions")
+_INSERT = _SQL["insert"]
+_GET = _SQL["get"]
+_TAKE = _SQL["take"]
+_BY_KEY = _SQL["by_key"]
+_TAKE_BY_KEY = _SQL["take_by_key"]
+_UNSETTLED_OF = _SQL["unsettled_of"]
+_TAKE_UNSETTLED_OF = _SQL["take_unsettled_of"]
+_OF_REVIEW = _SQL["of_review"]
+_SETTLE = _SQL["settle"]
+
+_decision = msgspec.json.Decoder(Decision).decode
+_ruling = msgspec.json.Decoder(Ruling).decode
+
+NEWEST = 2**63 - 1
+
+
+def _filed(row: tuple[Any, ...]) -> Filed:
+    body, ruling, review_id, settled = row[:4]
+    return Filed(
+        decision=_decision(body),
+        ruling=_ruling(ruling),
+        review_id=review_id,
+        settled=settled,
+    )
+
+
+class PostgresDecisions:
+    """See `handrail.ports.Decisions`."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def insert(self, decision: Decision, ruling: Ruling, *, settled: bool) -> bytes:
+        session = self._session
+        body = encode(decision)
+        ruled = encode(ruling)
+        if decision.subject is not None and not settled:
+            session.hold("subject", decision.workflow, decision.subject)
+        if ruling.review_id is not None:
+            session.hold_review(ruling.review_id)
+        made = session.change(
+            _INSERT,
+            (
+                decision.id,
+                decision.workflow,
+                decision.subject,
+                decision.submitter,
+                decision.key,
+                ruling.lane,
+                ruling.mode,
+                ruling.review_id,
+                settled,
+                decision.expires_at,
+                decision.submitted_at,
+                body,
+                ruled,
+            ),
+        )
+        if made:
+            session.holds_decision(decision.id)
+            return body + b"\0" + ruled
+        if decision.key is not None:
+            session.taken("key", decision.workflow, decision.submitter, decision.key)
+            there = self.by_key(decision.workflow, decision.submitter, decision.key)
+            if there is not None:
+                raise Conflict(
+                    f"{decision.submitter} has used the key {decision.key!r} in "
+                    f"{decision.workflow} for {there.decision.id}; "
+                    "read that decision, or use another key for another one",
+                    {"decision_id": there.decision.id},
+                )
+        raise Conflict(f"{decision.id} is stored already; a new decision needs a new id")
+
+    def get(self, decision_id: str) -> Filed | None:
+        session = self._session
+        if not session.writing:
+            row = session.one(_GET, (decision_id,))
+            return _filed(row) if row else None
+        row = session.one(_TAKE, (decision_id,))
+        if row is None:
+            return None
+        session.holds_decision(decision_id)
+        session.holds_review(row[4])
+        return _filed(row)
+
+    def by_key(self, workflow: str, submitter: str, key: str) -> Filed | None:
+        session = self._session
+        if not session.writing:
+            row = session.one(_BY_KEY, (workflow, submitter, key))
+            return _filed(row) if row else None
+        row = session.one(_TAKE_BY_KEY, (workflow, submitter, key))
+        if row is None:
+            session.missed("key", workflow, submitter, key)
+            return None
+        session.holds_decision(row[5])
+        session.holds_review(row[4])
+        return _filed(row)
+
+    def unsettled_of(self, workflow: str, subject: str) -> list[Filed]:
+        session = self._session
+        if not session.writing:
+            return [_filed(row) for row in session.all(_UNSETTLED_OF, (workflow, subject))]
+        session.hold("subject", workflow, subject)
+        found = session.all(_TAKE_UNSETTLED_OF, (workflow, subject))
+        for row in found:
+            session.holds_decision(row[5])
+            session.holds_review(row[4])
+        return [_filed(row) for row in found]
+
+    def of_review(self, review_id: str, limit: int = 1000) -> list[Filed]:
+        self._session.hold_review(review_id)
+        return [_filed(row) for row in self._session.all(_OF_REVIEW, (review_id, limit))]
+
+    def attach(self, decision_id: str, review_id: str | None) -> None:
+        if review_id is not None:
+            self._session.hold_review(review_id)
+        self._session.hold_decision(decision_id)
+        self._session.change(_SQL["attach"], (decision_id, review_id))
+
+    def settle(self, decision_id: str) -> None:
+        self._session.hold_decision(decision_id)
+        self._session.change(_SETTLE, (decision_id,))
+
+    def expiring(self, now: int, limit: int) -> list[Filed]:
+        return [_filed(row) for row in self._session.all(_SQL["expiring"], (now, limit))]
+
+    def find(
+        self,
+        *,
+        workflow: str | None,
+        lane: str | None,
+        state: str | None,
+        subject: str | None,
+        key: str | None,
+        before: str | None,
+        limit: int,
+    ) -> list[Filed]:
+        newest = NEWEST
+        if before is not None:
+            row = self._session.one(_SQL["seq_of"], (before,))
+            if row is None:
+                raise NotFound(f"there is no decision {before}; go on from one of the list before")
+            newest = row[0]
+        settled = {"open": False, "done": True}.get(state or "")
+        asked: tuple[Any, ...]
+        # The rarest thing asked for leads, so that no listing walks the whole table for it.
+        if state == "in_doubt":
+            name, asked = "find_in_doubt", (newest, workflow, lane, subject, key)
+        elif key is not None:
+            name, asked = "find_by_key", (key, newest, workflow, lane, subject, settled)
+        elif subject is not None:
+            name, asked = "find_by_subject", (subject, newest, workflow, lane, settled)
+        elif state == "open":
+            name, asked = "find_open", (newest, workflow, lane)
+        elif workflow is not None:
+            name, asked = "find_by_workflow", (workflow, newest, lane, settled)
+        else:
+            name, asked = "find_any", (newest, lane, settled)
+        return [_filed(row) for row in self._session.all(_SQL[name], (*asked, limit))]
+
+    def state(self) -> Iterator[StateRow]:
+        """Rows as `Transaction.state_rows` gives them."""
+        for _, id_, workflow, lane, mode, body, ruling in self._session.pages(_SQL["state"]):
+            yield StateRow(
+                table="decisions",
+                id=id_,
+                columns={"workflow": workflow, "lane": lane, "mode": mode},
+                body=body + b"\0" + ruling,
+                decision_id=id_,
+            )

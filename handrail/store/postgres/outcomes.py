@@ -1,0 +1,101 @@
+"""One outcome a decision."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from handrail.model.errors import Conflict, NotFound
+from handrail.model.outcome import Outcome
+from handrail.ports import StateRow
+from handrail.store.codec import encode
+from handrail.store.postgres.queries import queries
+from handrail.store.postgres.session import Session
+
+_SQL = queries("outcomes")
+_INSERT = _SQL["insert"]
+_GET = _SQL["get"]
+_RELEASE = _SQL["release"]
+
+_decode = msgspec.json.Decoder(Outcome[Any]).decode
+_replace = msgspec.structs.replace
+
+
+def _outcome(row: tuple[Any, ...]) -> Outcome[Any]:
+    body, released, grant_id = row
+    outcome = _decode(body)
+    return _replace(outcome, released=True, grant_id=grant_id) if released else outcome
+
+
+class PostgresOutcomes:
+    """See `handrail.ports.Outcomes`."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def insert(self, outcome: Outcome[Any]) -> bytes:
+        session = self._session
+        session.hold_decision(outcome.decision_id)
+        # The log commits to these bytes; releasing changes columns and leaves them alone.
+        plain = outcome
+        if outcome.released or outcome.grant_id is not None:
+            plain = _replace(outcome, released=False, grant_id=None)
+        body = encode(plain)
+        made = session.change(
+            _INSERT,
+            (
+                outcome.decision_id,
+                outcome.verdict,
+                outcome.release_at,
+                outcome.released,
+                outcome.grant_id,
+                body,
+            ),
+        )
+        if made:
+            return body
+        there = self.get(outcome.decision_id)
+        if there is None:
+            raise Conflict(f"the outcome of {outcome.decision_id} moved; read it again")
+        raise Conflict(
+            f"{outcome.decision_id} has an outcome: {there.verdict} by {there.by}; "
+            "read it before deciding again",
+            {"by": there.by, "verdict": there.verdict, "at": there.at},
+        )
+
+    def get(self, decision_id: str) -> Outcome[Any] | None:
+        self._session.hold_decision(decision_id)
+        row = self._session.one(_GET, (decision_id,))
+        return _outcome(row) if row else None
+
+    def release(self, decision_id: str, grant_id: str | None) -> bool:
+        self._session.hold_decision(decision_id)
+        return self._session.change(_RELEASE, (decision_id, grant_id)) == 1
+
+    def body(self, decision_id: str) -> bytes:
+        self._session.hold_decision(decision_id)
+        row = self._session.one(_SQL["body"], (decision_id,))
+        if row is None:
+            raise NotFound(f"{decision_id} has no outcome; read the decision to see where it is")
+        found: bytes = row[0]
+        return found
+
+    def take_back(self, decision_id: str) -> bool:
+        self._session.hold_decision(decision_id)
+        return self._session.change(_SQL["take_back"], (decision_id,)) == 1
+
+    def due(self, now: int, limit: int) -> list[Outcome[Any]]:
+        return [_outcome(row) for row in self._session.all(_SQL["due"], (now, limit))]
+
+    def state(self) -> Iterator[StateRow]:
+        """Rows as `Transaction.state_rows` gives them."""
+        for _, decision, verdict, released, body in self._session.pages(_SQL["state"]):
+            yield StateRow(
+                table="outcomes",
+                id=decision,
+                columns={"verdict": verdict, "released": int(released)},
+                body=body,
+                decision_id=decision,
+            )

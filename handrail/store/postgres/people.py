@@ -1,0 +1,81 @@
+"""Persons."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from handrail.model.errors import Conflict
+from handrail.model.people import Person
+from handrail.store.codec import decode_texts, encode_texts
+from handrail.store.postgres.queries import queries
+from handrail.store.postgres.session import Session
+
+_SQL = queries("people")
+_GET = _SQL["get"]
+_BY_HANDLE = _SQL["by_handle"]
+
+
+def _person(row: tuple[Any, ...]) -> Person:
+    return Person(
+        id=row[0],
+        handle=row[1],
+        holds=decode_texts(row[2]),
+        active=row[3],
+        added_at=row[4],
+    )
+
+
+class PostgresPeople:
+    """See `handrail.ports.People`. Rights are covered by `standing`, not by locks on rows."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def get(self, person_id: str) -> Person | None:
+        row = self._session.one(_GET, (person_id,))
+        return _person(row) if row else None
+
+    def by_handle(self, handle: str) -> Person | None:
+        folded = handle.casefold()
+        row = self._session.one(_BY_HANDLE, (folded,))
+        if row is None:
+            self._session.missed("person", folded)
+            return None
+        return _person(row)
+
+    def put(self, person: Person) -> None:
+        session = self._session
+        folded = person.handle.casefold()
+        row = (
+            person.id,
+            person.handle,
+            folded,
+            encode_texts(person.holds),
+            person.active,
+            person.added_at,
+        )
+        if person.holds:
+            session.hold_standing()
+        elif session.change(_SQL["insert"], row):
+            # Somebody new who may do nothing takes nothing from what others go by.
+            return
+        else:
+            session.taken("person", folded)
+            session.hold_standing()
+        if session.change(_SQL["change"], row) or session.change(_SQL["insert"], row):
+            return
+        there = self.by_handle(person.handle)
+        if there is None:
+            raise Conflict(f"{person.id} moved; read it again")
+        raise Conflict(
+            f"{there.handle} is {there.id}; give {person.id} another handle, "
+            "or change the person that is there",
+            {"person": there.id},
+        )
+
+    def all(self) -> list[Person]:
+        return [_person(row) for row in self._session.all(_SQL["all"])]
+
+    def registered(self) -> bool:
+        row = self._session.one(_SQL["registered"])
+        return bool(row and row[0])

@@ -1,0 +1,38 @@
+"""Policy versions, and which one is active."""
+
+from __future__ import annotations
+
+import msgspec
+
+from handrail.model.feedback import PolicyVersion
+from handrail.store.codec import encode
+from handrail.store.postgres.queries import queries
+from handrail.store.postgres.session import Session
+
+_SQL = queries("policies")
+_ACTIVE = _SQL["active"]
+
+_version = msgspec.json.Decoder(PolicyVersion).decode
+
+
+class PostgresPolicies:
+    """See `handrail.ports.Policies`. Covered by `standing`."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def active(self, workflow: str) -> str | None:
+        row = self._session.one(_ACTIVE, (workflow,))
+        return row[0] if row else None
+
+    def get(self, workflow: str, version: str) -> PolicyVersion | None:
+        row = self._session.one(_SQL["get"], (workflow, version))
+        return msgspec.structs.replace(_version(row[0]), active=row[1]) if row else None
+
+    def activate(self, policy: PolicyVersion) -> None:
+        self._session.hold_standing()
+        self._session.change(_SQL["put"], (policy.workflow, policy.version, encode(policy)))
+        self._session.change(_SQL["activate"], (policy.workflow, policy.version))
+
+    def workflows(self) -> list[str]:
+        return [row[0] for row in self._session.all(_SQL["workflows"])]

@@ -1,0 +1,366 @@
+"""Reviews with rounds, seats, votes and acts."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+import msgspec
+
+from handrail.model.errors import NotFound
+from handrail.model.modes import ReviewKind, ReviewStatus, Severity, Verdict
+from handrail.model.review import Act, Review, Round, Seat, Vote
+from handrail.ports import StateRow
+from handrail.store.codec import decode_texts, encode, encode_texts
+from handrail.store.postgres.queries import queries
+from handrail.store.postgres.session import PAGE, Session
+
+_SQL = queries("reviews")
+_INSERT = _SQL["insert"]
+_GET = _SQL["get"]
+_TAKE = _SQL["take"]
+_REPLACE = _SQL["replace"]
+_SET_BUSY = _SQL["set_busy"]
+
+_round = msgspec.json.Decoder(Round).decode
+_vote = msgspec.json.Decoder(Vote).decode
+_act = msgspec.json.Decoder(Act).decode
+
+EVERYBODY = ""
+"""`who` of the ask that every open review has."""
+
+LEAST_LOOKED_AT = 32
+"""Most urgent reviews that a claim tries to lock before it waits for the first of them."""
+
+NEVER = 2**63 - 1
+"""Busy until the review it waits for has ended."""
+
+
+def _row(review: Review) -> tuple[Any, ...]:
+    return (
+        review.id,
+        review.kind,
+        review.workflow,
+        review.subject,
+        review.lead,
+        review.attached,
+        review.status,
+        review.round,
+        review.severity,
+        encode_texts(review.to),
+        review.stage,
+        review.next_at,
+        review.due,
+        review.case_key,
+        review.behind,
+        review.snoozed_until,
+        review.opened_at,
+        review.verdict,
+        review.decided_by,
+        review.decided_at,
+        review.closed_why,
+        review.undo_until,
+    )
+
+
+def _review(row: tuple[Any, ...]) -> Review:
+    return Review(
+        id=row[0],
+        kind=ReviewKind(row[1]),
+        workflow=row[2],
+        subject=row[3],
+        lead=row[4],
+        attached=row[5],
+        status=ReviewStatus(row[6]),
+        round=row[7],
+        severity=Severity(row[8]) if row[8] is not None else None,
+        to=decode_texts(row[9]),
+        stage=row[10],
+        next_at=row[11],
+        due=row[12],
+        case_key=row[13],
+        behind=row[14],
+        snoozed_until=row[15],
+        opened_at=row[16],
+        verdict=Verdict(row[17]) if row[17] is not None else None,
+        decided_by=row[18],
+        decided_at=row[19],
+        closed_why=row[20],
+        undo_until=row[21],
+    )
+
+
+def _seat(row: tuple[Any, ...]) -> Seat:
+    return Seat(
+        review=row[0],
+        round=row[1],
+        holder=row[2],
+        token=row[3],
+        lease_until=row[4],
+        blind=row[5],
+    )
+
+
+class PostgresReviews:
+    """See `handrail.ports.Reviews`."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        session.recheck = self._recheck
+
+    def insert(self, review: Review, first: Round) -> None:
+        session = self._session
+        if review.behind is not None:
+            session.hold_review(review.behind)
+        if review.case_key is not None:
+            session.hold("case", review.case_key)
+        asked = _asks(review)
+        busy = NEVER if review.behind is not None else max(review.snoozed_until or 0, 0)
+        session.change(_INSERT, (*_row(review), asked, busy))
+        session.holds_review(review.id)
+        self.add_round(first)
+
+    def get(self, review_id: str) -> Review | None:
+        session = self._session
+        if not session.writing:
+            row = session.one(_GET, (review_id,))
+            return _review(row) if row else None
+        row = session.one(_TAKE, (review_id,))
+        if row is None:
+            return None
+        session.holds_review(review_id)
+        return _review(row)
+
+    def replace(self, old: Review, new: Review) -> bool:
+        session = self._session
+        session.hold_review(new.id)
+        if new.behind is not None:
+            session.hold_review(new.behind)
+        if new.case_key is not None and new.status is ReviewStatus.OPEN:
+            session.hold("case", new.case_key)
+        moved = session.one(_REPLACE, (*_row(new), old.status, old.round, old.stage))
+        if moved is None:
+            return False
+        seq, asks_moved, busy_moved = moved
+        if asks_moved:
+            session.change(_SQL["drop_asks"], (seq,))
+            asked = _asks(new)
+            if asked:
+                session.change(_SQL["add_asks"], (seq, asked))
+        elif busy_moved:
+            session.change(_SET_BUSY, (new.id,))
+        return True
+
+    def add_round(self, new: Round) -> None:
+        self._session.hold_review(new.review)
+        self._session.change(_SQL["add_round"], (new.review, new.number, encode(new)))
+
+    def round(self, review_id: str, number: int) -> Round:
+        self._session.hold_review(review_id)
+        row = self._session.one(_SQL["round"], (review_id, number))
+        if row is None:
+            raise NotFound(f"{review_id} has no round {number}; read the review again")
+        return _round(row[0])
+
+    def add_vote(self, vote: Vote) -> bytes | None:
+        self._session.hold_review(vote.review)
+        body = encode(vote)
+        made = self._session.change(
+            _SQL["add_vote"],
+            (vote.id, vote.review, vote.round, vote.person, vote.said, body),
+        )
+        return body if made else None
+
+    def votes(self, review_id: str, round_number: int | None = None) -> list[Vote]:
+        self._session.hold_review(review_id)
+        rows = (
+            self._session.all(_SQL["all_votes"], (review_id,))
+            if round_number is None
+            else self._session.all(_SQL["votes"], (review_id, round_number))
+        )
+        return [_vote(row[0]) for row in rows]
+
+    def drop_vote(self, vote_id: str) -> None:
+        row = self._session.one(_SQL["drop_vote"], (vote_id,))
+        if row is not None:
+            self._session.hold_review(row[0])
+
+    def seat(self, review_id: str, round_number: int, holder: str) -> Seat | None:
+        self._session.hold_review(review_id)
+        row = self._session.one(_SQL["seat"], (review_id, round_number, holder))
+        return _seat(row) if row else None
+
+    def seats(self, review_id: str, round_number: int, now: int) -> list[Seat]:
+        self._session.hold_review(review_id)
+        rows = self._session.all(_SQL["seats"], (review_id, round_number, now))
+        return [_seat(row) for row in rows]
+
+    def put_seat(self, seat: Seat) -> None:
+        self._session.hold_review(seat.review)
+        self._session.change(
+            _SQL["put_seat"],
+            (seat.review, seat.round, seat.holder, seat.token, seat.lease_until, seat.blind),
+        )
+        self._session.change(_SET_BUSY, (seat.review,))
+
+    def add_act(self, act: Act) -> None:
+        self._session.hold_review(act.review)
+        self._session.change(_SQL["add_act"], (act.review, encode(act)))
+
+    def acts(self, review_id: str) -> list[Act]:
+        self._session.hold_review(review_id)
+        return [_act(row[0]) for row in self._session.all(_SQL["acts"], (review_id,))]
+
+    def open_case(self, case_key: str) -> Review | None:
+        session = self._session
+        if not session.writing:
+            row = session.one(_SQL["open_case"], (case_key,))
+            return _review(row) if row else None
+        session.hold("case", case_key)
+        row = session.one(_SQL["take_open_case"], (case_key,))
+        if row is None:
+            return None
+        session.holds_review(row[0])
+        return _review(row)
+
+    def open_list(
+        self, *, workflow: str | None, status: str | None, to: Sequence[str] | None, limit: int
+    ) -> list[Review]:
+        if status == ReviewStatus.OPEN:
+            return self._first(self._places("asked", _distinct(to), workflow, limit), limit)
+        states = [status] if status is not None else list(ReviewStatus)
+        names = [workflow] if workflow is not None else self._workflows()
+        asked = None if to is None else set(to)
+        found = heapq.merge(*(self._by_urgency(name, state) for name in names for state in states))
+        reviews = (_review(row[4:]) for row in found)
+        return list(
+            islice((r for r in reviews if asked is None or not asked.isdisjoint(r.to)), limit)
+        )
+
+    def claimable(
+        self, *, workflow: str | None, to: Sequence[str] | None, now: int, limit: int
+    ) -> list[Review]:
+        session = self._session
+        whos = _distinct(to)
+        if session.writing:
+            return self._claim(whos, workflow, now, limit)
+        lapsed = session.all(_SQL["lapsed"], (whos, now, workflow))
+        return self._first([*self._places("free", whos, workflow, limit), *lapsed], limit)
+
+    def _claim(self, whos: list[str], workflow: str | None, now: int, limit: int) -> list[Review]:
+        """As `claimable`, with the first one locked.
+
+        Claimers pass over reviews that others are busy with at this moment, so that they do not
+        queue up for the same one; where all are, they wait for the most urgent one rather than say
+        that there is none. The reviews after the first are locked when they are used.
+        """
+        session = self._session
+        if session.all(_SQL["lapsed"], (whos, now, workflow)):
+            session.change(_SQL["free_lapsed"], (whos, now))
+        seen: set[int] = set()
+        wait = False
+        while True:
+            places = self._places("free", whos, workflow, max(limit, LEAST_LOOKED_AT))
+            places += session.all(_SQL["lapsed"], (whos, now, workflow))
+            seqs = [seq for seq in dict.fromkeys(p[-1] for p in sorted(places)) if seq not in seen]
+            if not seqs:
+                return []
+            for place, seq in enumerate(seqs):
+                if session.one(_SQL["lock_seq" if wait else "try_seq"], (seq,)) is None:
+                    continue
+                wait = False
+                # Looked at again now that it cannot change: it may have been claimed meanwhile.
+                row = session.one(_SQL["still_free"], (seq, whos, now))
+                if row is None:
+                    seen.add(seq)
+                    continue
+                first = _review(row)
+                session.holds_review(first.id)
+                rest = self._of_seqs(seqs[place + 1 : place + limit])
+                session.offered.update((review.id, review) for review in rest)
+                return [first, *rest]
+            wait = True
+
+    def due(self, now: int, limit: int) -> list[Review]:
+        return [_review(row) for row in self._session.all(_SQL["due"], (now, limit))]
+
+    def behind(self, review_id: str) -> list[Review]:
+        session = self._session
+        if not session.writing:
+            return [_review(row) for row in session.all(_SQL["behind"], (review_id,))]
+        session.hold_review(review_id)
+        found = [_review(row) for row in session.all(_SQL["take_behind"], (review_id,))]
+        for review in found:
+            session.holds_review(review.id)
+        return found
+
+    def _recheck(self, review_id: str, offered: object) -> bool:
+        """Whether a review that is locked by now is as `claimable` offered it."""
+        row = self._session.one(_GET, (review_id,))
+        return row is not None and _review(row) == offered
+
+    def _first(self, places: Iterable[tuple[Any, ...]], limit: int) -> list[Review]:
+        """The reviews of the first places (…, seq), each once."""
+        seqs = dict.fromkeys(place[-1] for place in sorted(places))
+        return self._of_seqs(list(islice(seqs, limit)))
+
+    def _of_seqs(self, seqs: list[int]) -> list[Review]:
+        if not seqs:
+            return []
+        found = {row[0]: row for row in self._session.all(_SQL["of_seqs"], (seqs,))}
+        return [_review(found[seq][1:]) for seq in seqs if seq in found]
+
+    def _places(
+        self, name: str, whos: list[str], workflow: str | None, limit: int
+    ) -> list[tuple[Any, ...]]:
+        """(urgency, due, opened_at, seq) of the first reviews that ask each of `whos`."""
+        if workflow is None:
+            return self._session.all(_SQL[name], (whos, limit))
+        return self._session.all(_SQL[f"{name}_of"], (whos, limit, workflow))
+
+    def _workflows(self) -> list[str]:
+        found: list[str] = []
+        while row := self._session.one(_SQL["next_workflow"], (found[-1] if found else "",)):
+            found.append(row[0])
+        return found
+
+    def _by_urgency(self, workflow: str, status: str) -> Iterator[tuple[Any, ...]]:
+        place: tuple[Any, ...] = (-1, -1, -1, -1)
+        while rows := self._session.all(_SQL["by_urgency"], (workflow, status, *place, PAGE)):
+            yield from rows
+            place = rows[-1][:4]
+
+    def state(self) -> Iterator[StateRow]:
+        """Rows of reviews as `Transaction.state_rows` gives them."""
+        for _, id_, status, round_, verdict, lead in self._session.pages(_SQL["state"]):
+            yield StateRow(
+                table="reviews",
+                id=id_,
+                columns={"status": status, "round": round_, "verdict": verdict},
+                decision_id=lead,
+            )
+
+    def votes_state(self) -> Iterator[StateRow]:
+        """Rows of votes as `Transaction.state_rows` gives them."""
+        for row in self._session.pages(_SQL["votes_state"]):
+            _, id_, review, round_, person, said, body, lead = row
+            yield StateRow(
+                table="votes",
+                id=id_,
+                columns={"review": review, "round": round_, "person": person, "said": said},
+                body=body,
+                decision_id=lead,
+            )
+
+
+def _asks(review: Review) -> list[str]:
+    """Whom an open review asks: those it names, and everybody."""
+    if review.status is not ReviewStatus.OPEN:
+        return []
+    return sorted({EVERYBODY, *review.to})
+
+
+def _distinct(to: Sequence[str] | None) -> list[str]:
+    return [EVERYBODY] if to is None else [who for who in dict.fromkeys(to) if who]

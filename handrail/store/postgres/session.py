@@ -1,0 +1,211 @@
+"""One connection as the nouns use it: statements, and the locks a use case takes as it reads.
+
+The isolation level is READ COMMITTED, and a unit of work locks what it reads before it goes by it:
+strict two-phase locking on objects. So whoever depends on another's commit, or must come before it,
+waits for it or is waited for; the order of commits is an order in which the use cases could have
+run one after another, and the log is numbered in it.
+
+- A review's lock covers the review, its rounds, seats, votes and acts, and which decisions hang on
+  it. A decision's lock covers the decision, its outcome, grants and labels; the lock of the review
+  it hangs on is taken first. Both are row locks, taken by the statement that reads the row.
+- What a query by value finds or does not find (an open case, a subject's unsettled decisions, a
+  counter) is covered by an advisory lock on the value.
+- What was looked up by a unique key and was not there is covered by the key itself: whoever then
+  inserts it and finds it taken is run again (`Again`).
+- What holds for everybody (stops, active policies, people's rights) is covered by the table
+  `standing`: held weakly by every unit of work from its start, and alone by one that changes it.
+
+Lists (`find`, `due`, `open_list`, …) lock nothing: they are hints, to be read again before use.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import psycopg
+
+from handrail.store.postgres.queries import queries
+
+_LOCK_REVIEW = queries("reviews")["lock"]
+_LOCK_DECISION = queries("decisions")["lock"]
+_ADVISORY = "SELECT pg_advisory_xact_lock($1)"
+
+NOW = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+"""SQL: µs since 1970 UTC by the database's clock."""
+
+PAGE = 1_000
+"""Rows read at a time where all are wanted."""
+
+
+class Again(Exception):
+    """What this use case went by has moved: run it again."""
+
+
+class Alone(Exception):
+    """The use case changes what holds for all: run it again, holding `standing` alone."""
+
+
+class Session:
+    """Statements on one connection, and what the running unit of work holds."""
+
+    def __init__(self, connection: psycopg.Connection[Any], *, schema: str, writing: bool) -> None:
+        self.connection = connection
+        self.writing = writing
+        self.schema = schema
+        self._cursor = psycopg.RawCursor(connection)
+        self._control = psycopg.Cursor(connection)
+        self._held: dict[tuple[str, ...], None] = {}
+        self._absent: dict[tuple[str, ...], None] = {}
+        self.offered: dict[str, object] = {}
+        """Reviews that were given out without locking them, as they were then."""
+        self.recheck: Callable[[str, object], bool] = lambda review_id, offered: True
+        """Whether an offered review, locked by now, has not moved."""
+        self.alone = False
+        """Whether `standing` is held alone."""
+        self.failure: Exception | None = None
+        """What ended the unit of work, should the use case have swallowed it."""
+
+    # ------------------------------------------------------------------ statements
+
+    def one(self, sql: str, params: Sequence[Any] = ()) -> tuple[Any, ...] | None:
+        """The first row, or None."""
+        return self._run(sql, params).fetchone()
+
+    def all(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """All rows."""
+        return self._run(sql, params).fetchall()
+
+    def change(self, sql: str, params: Sequence[Any] = ()) -> int:
+        """Number of rows that were changed."""
+        return self._run(sql, params).rowcount
+
+    def pages(self, sql: str, params: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
+        """All rows of a query that goes on after the first column, a page at a time."""
+        last = -1
+        while rows := self.all(sql, (*params, last, PAGE)):
+            yield from rows
+            last = rows[-1][0]
+
+    def copy(self, sql: str, types: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        """Send rows through a binary COPY."""
+        try:
+            with self._cursor.copy(sql) as copy:
+                copy.set_types(types)
+                for row in rows:
+                    copy.write_row(row)
+        except psycopg.Error as error:
+            self.failure = error
+            raise
+
+    def control(self, statements: str) -> Any:
+        """Run statements without parameters in one go; first column of the last row, if any."""
+        cursor = self._control.execute(statements)
+        value = None
+        while True:
+            if cursor.description is not None:
+                row = cursor.fetchone()
+                value = row[0] if row else None
+            if not cursor.nextset():
+                return value
+
+    @property
+    def status(self) -> str:
+        """What the server called the last statement of `control`: COMMIT, ROLLBACK, …"""
+        return self._control.statusmessage or ""
+
+    def _run(self, sql: str, params: Sequence[Any]) -> psycopg.RawCursor[tuple[Any, ...]]:
+        try:
+            return self._cursor.execute(sql, params, prepare=True, binary=True)
+        except psycopg.Error as error:
+            self.failure = error
+            raise
+
+    # ------------------------------------------------------------------ locks
+
+    def fresh(self, *, alone: bool) -> None:
+        """Begin with nothing held."""
+        self._held.clear()
+        self.start()
+        self.alone = alone
+
+    def start(self) -> None:
+        """A use case begins: it has seen nothing yet."""
+        self._absent.clear()
+        self.offered.clear()
+        self.failure = None
+
+    def mark(self) -> int:
+        """What is held, for `back_to`."""
+        return len(self._held)
+
+    def back_to(self, mark: int) -> None:
+        """A savepoint was rolled back: what was locked since is free again."""
+        while len(self._held) > mark:
+            self._held.popitem()
+
+    def holds_review(self, review_id: str | None) -> None:
+        """The last statement locked this review, or made it."""
+        if review_id is None:
+            return
+        self._held["review", review_id] = None
+        if review_id in self.offered and not self.recheck(review_id, self.offered.pop(review_id)):
+            self.failure = Again(f"{review_id} moved")
+            raise self.failure
+
+    def holds_decision(self, decision_id: str) -> None:
+        """The last statement locked this decision, or made it."""
+        self._held["decision", decision_id] = None
+
+    def hold_review(self, review_id: str) -> None:
+        """Lock a review, unless that was done or this only reads."""
+        if self.writing and ("review", review_id) not in self._held:
+            self.one(_LOCK_REVIEW, (review_id,))
+            self.holds_review(review_id)
+
+    def hold_decision(self, decision_id: str) -> None:
+        """Lock a decision, and before it the review it hangs on."""
+        if self.writing and ("decision", decision_id) not in self._held:
+            row = self.one(_LOCK_DECISION, (decision_id,))
+            self._held["decision", decision_id] = None
+            if row is not None:
+                self.holds_review(row[0])
+
+    def hold(self, *value: str) -> None:
+        """Lock a value that queries look for."""
+        if self.writing and value not in self._held:
+            self.one(_ADVISORY, (self.advisory(*value),))
+            self._held[value] = None
+
+    def advisory(self, *value: str) -> int:
+        """The key of the advisory lock on a value; advisory locks are one space a database."""
+        text = "\x00".join((self.schema, *value))
+        digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+        return int.from_bytes(digest, "big", signed=True)
+
+    def missed(self, *key: str) -> None:
+        """Something was looked up by this unique key and was not there."""
+        if self.writing:
+            self._absent[key] = None
+
+    def taken(self, *key: str) -> None:
+        """A unique key turned out to be taken. Raises `Again` where it was seen free before."""
+        if key in self._absent:
+            self.failure = Again(f"{key} was taken in between")
+            raise self.failure
+
+    def hold_standing(self) -> None:
+        """Before a change of what holds for all. Raises `Alone` where that needs a new start."""
+        if self.writing and not self.alone:
+            self.failure = Alone("standing")
+            raise self.failure
+
+
+def refuse_query(session: Session, what: str) -> None:
+    """Raise where the session only reads."""
+    if not session.writing:
+        raise RuntimeError(f"a query {what}; do it in store.write")
+
+
+__all__ = ["NOW", "Again", "Alone", "Session", "refuse_query"]

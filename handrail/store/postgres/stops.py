@@ -1,0 +1,41 @@
+"""The stop button."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from handrail.model.feedback import Stop
+from handrail.store.postgres.queries import queries
+from handrail.store.postgres.session import Session
+
+_SQL = queries("stops")
+_GET = _SQL["get"]
+
+
+def _stop(row: tuple[Any, ...]) -> Stop:
+    return Stop(workflow=row[0], reason=row[1], by=row[2], at=row[3])
+
+
+class PostgresStops:
+    """See `handrail.ports.Stops`.
+
+    Covered by `standing`: once a stop is committed, nothing commits that went by its absence.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def get(self, workflow: str) -> Stop | None:
+        row = self._session.one(_GET, (workflow,))
+        return _stop(row) if row else None
+
+    def put(self, stop: Stop) -> None:
+        self._session.hold_standing()
+        self._session.change(_SQL["put"], (stop.workflow, stop.reason, stop.by, stop.at))
+
+    def clear(self, workflow: str) -> bool:
+        self._session.hold_standing()
+        return self._session.change(_SQL["clear"], (workflow,)) == 1
+
+    def all(self) -> list[Stop]:
+        return [_stop(row) for row in self._session.all(_SQL["all"])]

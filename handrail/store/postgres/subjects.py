@@ -1,0 +1,34 @@
+"""Keys of subjects: what the log's commitments are made with."""
+
+from __future__ import annotations
+
+from handrail.model.errors import Conflict
+from handrail.model.people import SubjectKey
+from handrail.store.postgres.queries import queries
+from handrail.store.postgres.session import Session
+
+_SQL = queries("subjects")
+_KEY_OF = _SQL["key_of"]
+_INSERT = _SQL["insert"]
+
+
+class PostgresSubjects:
+    """See `handrail.ports.Subjects`."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def key_of(self, workflow: str, subject: str) -> SubjectKey | None:
+        row = self._session.one(_KEY_OF, (workflow, subject))
+        if row is None:
+            self._session.missed("subject key", workflow, subject)
+            return None
+        return SubjectKey(workflow=row[0], subject=row[1], key=row[2], made_at=row[3])
+
+    def insert(self, key: SubjectKey) -> None:
+        made = self._session.change(_INSERT, (key.workflow, key.subject, key.key, key.made_at))
+        if not made:
+            self._session.taken("subject key", key.workflow, key.subject)
+            raise Conflict(
+                f"the subject {key.subject!r} of {key.workflow} has a key; read it and use it"
+            )

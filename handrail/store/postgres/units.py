@@ -1,0 +1,404 @@
+"""Runs units of work: each attempt is one database transaction on one connection of the pool.
+
+What two units of work cannot both do, PostgreSQL makes one wait for or refuses; the one that was
+refused is run again from the start, a bounded number of times. A connection that is lost before
+COMMIT was sent loses nothing but work, and the unit is run again too. Where the answer to COMMIT is
+lost, the database is asked what became of the transaction; only where it cannot tell is the caller
+told so, and nothing is run again behind their back.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
+
+from handrail.model.errors import HandrailError, Unavailable
+from handrail.ports import Steps, Transaction
+from handrail.store.postgres.connection import LOCK_MS, Place
+from handrail.store.postgres.failures import RERUN, first_line, is_cut, mapped
+from handrail.store.postgres.session import NOW, Again, Alone
+from handrail.store.postgres.transaction import PostgresTransaction
+
+STEPS = (
+    "store.begin",
+    "store.use_case",
+    "store.before_commit",
+    "store.after_commit",
+    "store.before_ack",
+)
+"""Points a unit of work names as it passes them, in this order (the second once a use case)."""
+
+UseCase = Callable[[Transaction], Any]
+
+ATTEMPTS = 60
+PATIENCE_SECONDS = 15.0
+"""A unit of work that is in the way of others, or without a connection, is run again this often
+and this long at most."""
+
+RESOLVE_SECONDS = 10.0
+"""How long the database is asked what became of a commit whose answer was lost."""
+
+CHUNK_SECONDS = 0.1
+"""A shared commit takes no more use cases after this long: their locks hold up others."""
+
+CHUNK_MAX = 60
+"""Most use cases of a shared commit: a server keeps 64 savepoints of a transaction at hand."""
+
+_BEGIN_SHARED = (
+    f"BEGIN ISOLATION LEVEL READ COMMITTED; LOCK TABLE standing IN ROW SHARE MODE; SELECT {NOW}"
+)
+_BEGIN_ALONE = (
+    "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = 10000;"
+    f"LOCK TABLE standing IN EXCLUSIVE MODE; SET LOCAL lock_timeout = {LOCK_MS}; SELECT {NOW}"
+)
+_BEGIN_ONE = f"SAVEPOINT use_case; SELECT {NOW}"
+_BEGIN_READ = (
+    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;"
+    f"SET LOCAL idle_in_transaction_session_timeout = 0; SELECT {NOW}"
+)
+_TIMELINE = "SELECT left(pg_walfile_name(pg_current_wal_lsn()), 8)"
+_STATUS = f"SELECT pg_xact_status($1::text::xid8), ({_TIMELINE})"
+
+_log = logging.getLogger("handrail.store")
+
+
+class Member:
+    """One use case and how it ended."""
+
+    __slots__ = ("error", "result", "use_case")
+
+    def __init__(self, use_case: UseCase) -> None:
+        self.use_case = use_case
+        self.result: Any = None
+        self.error: BaseException | None = None
+
+
+class Linked(psycopg.Connection[Any]):
+    """A connection of the pool, with the transactions that are run on it."""
+
+    pair: tuple[PostgresTransaction, PostgresTransaction] | None = None
+    """The writing and the reading one."""
+
+
+class _Cut(Exception):
+    """The connection was lost before anything was committed."""
+
+
+class Units:
+    """Connections, and units of work run on them."""
+
+    def __init__(
+        self,
+        place: Place,
+        *,
+        connections: int,
+        clock: Callable[[], int] | None,
+        steps: Steps,
+        origin: str,
+        committed: Callable[[frozenset[str], int | None, bool], None],
+    ) -> None:
+        """`clock` stands in for the database's. `committed` is told, after each commit, what to
+        wake, and whether something was staged."""
+        self._clock = clock
+        self._steps = steps
+        self._origin = origin
+        self._committed = committed
+        self._place = place
+        self._inside = threading.local()
+        self._timeline: str | None = None
+        self.pool: ConnectionPool[Linked] = ConnectionPool(
+            place.conninfo,
+            connection_class=Linked,
+            kwargs={"autocommit": True},
+            configure=place.configure,
+            min_size=1,
+            max_size=max(2, connections),
+            num_workers=1,
+            open=False,
+            name="handrail",
+        )
+
+    # ------------------------------------------------------------------ connections
+
+    @contextmanager
+    def _connection(self, seconds: float) -> Iterator[Linked]:
+        try:
+            connection = self.pool.getconn(timeout=seconds)
+        except PoolClosed as error:
+            raise Unavailable("the store is closed; open it again") from error
+        except PoolTimeout as error:
+            raise Unavailable(
+                f"no connection to {self._place.name} within {seconds:.0f} s; nothing was stored; "
+                "see that the database runs, or give this process more connections"
+            ) from error
+        try:
+            yield connection
+        finally:
+            self.pool.putconn(connection)
+
+    def _pair(self, connection: Linked) -> tuple[PostgresTransaction, PostgresTransaction]:
+        """The writing and the reading transaction of a connection."""
+        if connection.pair is None:
+            schema = self._place.schema
+            connection.pair = (
+                PostgresTransaction(connection, schema=schema, writing=True),
+                PostgresTransaction(connection, schema=schema, writing=False),
+            )
+        return connection.pair
+
+    @property
+    def inside(self) -> bool:
+        """Whether the calling thread runs a use case or query."""
+        return getattr(self._inside, "now", False)
+
+    # ------------------------------------------------------------------ reading
+
+    def read(self, query: Callable[[Transaction], Any]) -> Any:
+        """Run a query on one snapshot. A connection that is lost is replaced once."""
+        for last in (False, True):
+            with self._connection(PATIENCE_SECONDS) as connection:
+                transaction = self._pair(connection)[1]
+                session = transaction.session
+                try:
+                    begun = False
+                    transaction.fresh()
+                    now = session.control(_BEGIN_READ)
+                    begun = True
+                    transaction.start(self._clock() if self._clock is not None else int(now))
+                    self._inside.now = True
+                    try:
+                        return query(transaction)
+                    finally:
+                        self._inside.now = False
+                        self._roll_back(transaction)
+                except psycopg.errors.ReadOnlySqlTransaction as error:
+                    raise RuntimeError("a query cannot write; do it in store.write") from error
+                except psycopg.Error as error:
+                    if begun or last or not is_cut(error, connection):
+                        raise mapped(error) from error
+            self._check_pool()
+        raise AssertionError("unreachable")
+
+    def _roll_back(self, transaction: PostgresTransaction) -> None:
+        connection = transaction.session.connection
+        if connection.closed or connection.broken:
+            return
+        try:
+            transaction.session.control("ROLLBACK")
+        except psycopg.Error:
+            connection.close()
+
+    def _check_pool(self) -> None:
+        """Have lost connections replaced."""
+        try:
+            self.pool.check()
+        except (psycopg.Error, PoolClosed) as error:
+            _log.debug("checking the connections: %s", error)
+
+    # ------------------------------------------------------------------ writing
+
+    def run(self, members: list[Member]) -> None:
+        """Run use cases in one commit; every member is done afterwards, with result or error."""
+        until = time.monotonic() + PATIENCE_SECONDS
+        alone = False
+        attempt = 0
+        while True:
+            attempt += 1
+            for member in members:
+                member.result = member.error = None
+            try:
+                left = max(0.1, until - time.monotonic())
+                with self._connection(left) as connection:
+                    self._attempt(self._pair(connection)[0], members, alone)
+                return
+            except Alone:
+                if len(members) > 1:
+                    return self._apart(members)
+                alone = True
+                continue
+            except (Again, *RERUN) as error:
+                if len(members) > 1:
+                    return self._apart(members)
+                reason: BaseException = error
+                busy = True
+            except _Cut as error:
+                reason = error
+                busy = False
+                self._check_pool()
+            except HandrailError as error:
+                return self._fail(members, error)
+            if attempt >= ATTEMPTS or time.monotonic() >= until:
+                what = (
+                    f"others are in the way of this ({first_line(reason)}), after {attempt} tries"
+                    if busy
+                    else f"the connection to {self._place.name} was lost: {first_line(reason)}"
+                )
+                return self._fail(members, Unavailable(f"{what}; nothing was stored; try again"))
+            # Those who lost one race do not start the next one together.
+            time.sleep(random.uniform(0, min(0.25, 0.002 * 2 ** min(attempt, 7))))
+
+    def _apart(self, members: list[Member]) -> None:
+        """One commit each, in order: together they cannot be committed."""
+        for member in members:
+            self.run([member])
+
+    def _fail(self, members: list[Member], error: BaseException) -> None:
+        for member in members:
+            member.result, member.error = None, error
+
+    def _attempt(
+        self, transaction: PostgresTransaction, members: list[Member], alone: bool
+    ) -> None:
+        """Run members in one database transaction, and commit it.
+
+        Raises `Again`, `Alone` or one of `RERUN` where it has to be run again, and `_Cut` where
+        the connection was lost; in all these cases nothing is committed.
+        """
+        session = transaction.session
+        connection = session.connection
+        begun = False
+        try:
+            transaction.fresh(alone=alone)
+            self._steps("store.begin")
+            begun = True
+            now = session.control(_BEGIN_ALONE if alone else _BEGIN_SHARED)
+            kept = 0
+            for place, member in enumerate(members):
+                if len(members) > 1:
+                    later = session.control(_BEGIN_ONE)
+                    now = later if place else now
+                kept += self._one(transaction, member, int(now), many=len(members) > 1)
+            if not kept:
+                session.control("ROLLBACK")
+                return
+            xid = self._seal(transaction)
+            self._steps("store.before_commit")
+        except psycopg.Error as error:
+            if is_cut(error, connection):
+                raise _Cut(first_line(error)) from error
+            self._roll_back(transaction)
+            if isinstance(error, RERUN):
+                raise
+            raise mapped(error) from error
+        except BaseException:
+            if begun:
+                self._roll_back(transaction)
+            raise
+        if not self._commit(transaction, xid):
+            raise _Cut("the connection was lost while committing, and nothing was committed")
+        self._steps("store.after_commit")
+        self._steps("store.before_ack")
+        topics = frozenset(transaction.topics)
+        self._committed(topics, transaction.earliest, bool(transaction.audit.pending or topics))
+
+    def _one(
+        self, transaction: PostgresTransaction, member: Member, now: int, *, many: bool
+    ) -> bool:
+        """Run one use case; True where it is to be committed.
+
+        Raises what concerns the whole attempt: a lost connection, a lock not to be had, `Again`.
+        """
+        session = transaction.session
+        mark = transaction.start(self._clock() if self._clock is not None else now)
+        self._inside.now = True
+        try:
+            member.result = member.use_case(transaction)
+            # A use case that went on after the store refused it something did not see what is.
+            if session.failure is not None:
+                raise session.failure
+            self._steps("store.use_case")
+        except BaseException as error:
+            failure = session.failure or error
+            if isinstance(failure, (Again, Alone, *RERUN)):
+                raise failure from None
+            if is_cut(failure, session.connection) and isinstance(error, Exception):
+                raise _Cut(first_line(failure)) from failure
+            member.result = None
+            member.error = mapped(failure if isinstance(error, psycopg.Error) else error)
+            if many:
+                session.control("ROLLBACK TO use_case; RELEASE use_case")
+                transaction.back_to(mark)
+            return False
+        finally:
+            self._inside.now = False
+        if many:
+            session.control("RELEASE use_case")
+        transaction.kept()
+        return True
+
+    def _seal(self, transaction: PostgresTransaction) -> str | None:
+        """The last statement before a commit; the transaction's id, None where nothing changed."""
+        if transaction.audit.pending or transaction.topics or transaction.earliest is not None:
+            topics = frozenset(transaction.topics)
+            return transaction.audit.stage(self._origin, topics, transaction.earliest)
+        row = transaction.session.one("SELECT pg_current_xact_id_if_assigned()::text")
+        return str(row[0]) if row is not None and row[0] is not None else None
+
+    def _commit(self, transaction: PostgresTransaction, xid: str | None) -> bool:
+        """Whether the transaction is committed. Raises `Unavailable` where that is not known."""
+        session = transaction.session
+        try:
+            session.control("COMMIT")
+        except psycopg.Error as error:
+            if not is_cut(error, session.connection):
+                self._roll_back(transaction)
+                if isinstance(error, RERUN):
+                    raise
+                raise mapped(error) from error
+            return xid is not None and self._resolve(xid, first_line(error))
+        if session.status != "COMMIT":
+            raise Unavailable(
+                f"the database answered the commit with {session.status}; nothing was stored; "
+                "try again"
+            )
+        return True
+
+    def _resolve(self, xid: str, why: str) -> bool:
+        """Ask what became of a transaction whose commit was not answered."""
+        until = time.monotonic() + RESOLVE_SECONDS
+        while time.monotonic() < until:
+            try:
+                with self._place.connect() as connection:
+                    cursor = psycopg.RawCursor(connection)
+                    row = cursor.execute(_STATUS, (xid,)).fetchone()
+            except (psycopg.Error, Unavailable) as error:
+                why = first_line(error)
+            else:
+                status, timeline = row if row is not None else (None, None)
+                if timeline != self._timeline or status is None:
+                    # A stand-by took over, or it was too long ago.
+                    break
+                if status != "in progress":
+                    return bool(status == "committed")
+            time.sleep(0.05)
+        raise Unavailable(
+            f"the connection to {self._place.name} was lost while committing ({why}); whether "
+            "this was stored is not known; look, or repeat it with its key"
+        )
+
+    # ------------------------------------------------------------------ the pool
+
+    def start(self) -> None:
+        """Open the pool. Raises `Unavailable`."""
+        self.pool.open()
+        with self._connection(PATIENCE_SECONDS) as connection:
+            row = connection.execute(_TIMELINE).fetchone()
+            self._timeline = row[0] if row is not None else None
+
+    @contextmanager
+    def connection(self) -> Iterator[Linked]:
+        """A connection for something else than a unit of work."""
+        with self._connection(PATIENCE_SECONDS) as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.pool.close()
