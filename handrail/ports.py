@@ -14,6 +14,7 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 
+from handrail.model.access import Identity, Invitation, Password, Session, Token
 from handrail.model.decision import Decision
 from handrail.model.feedback import Label, Notice, PolicyVersion, Stop
 from handrail.model.modes import GrantState
@@ -94,8 +95,15 @@ class Decisions(Protocol):
         key: str | None,
         before: str | None,
         limit: int,
+        submitter: str | None = None,
+        requester: str | None = None,
     ) -> list[Filed]:
-        """Newest first. `state`: `open` (unsettled), `done` (settled), `in_doubt`, or None."""
+        """Newest first. `state`: `open` (unsettled), `done` (settled), `in_doubt`, or None.
+
+        `requester` is compared as `handrail.model.people.folded` writes a name; a store keeps that
+        form beside the decision, with an index, so that people find what they asked for at once.
+        `submitter` is compared as it is.
+        """
 
 
 class Reviews(Protocol):
@@ -214,6 +222,67 @@ class People(Protocol):
         """Whether anybody was registered on purpose (holds a team or role)."""
 
 
+class Access(Protocol):
+    """Ways in. `hash` is always the SHA-256 (hex) of a secret; no store ever sees the secret.
+
+    Ids and hashes are unique; a second insert of one is a bug and may raise anything.
+    """
+
+    def add_token(self, token: Token, hash: str) -> None: ...
+
+    def token(self, token_id: str) -> Token | None: ...
+
+    def token_by_hash(self, hash: str) -> Token | None: ...
+
+    def put_token(self, token: Token) -> None:
+        """Replace what changes of a stored token: `last_used_at` and `revoked_at`."""
+
+    def tokens(self) -> list[Token]:
+        """In the order they were made, the revoked ones too."""
+
+    def put_session(self, session: Session) -> None:
+        """Insert by its hash, or replace `seen_at` and `until`."""
+
+    def session(self, hash: str) -> Session | None: ...
+
+    def sessions_of(self, person_id: str) -> list[Session]:
+        """In the order they were made."""
+
+    def end_session(self, hash: str) -> bool:
+        """Delete it; False where there is none."""
+
+    def end_sessions_of(self, person_id: str, keep: str | None = None) -> int:
+        """Delete all of a person's but the one with the hash `keep`; returns how many."""
+
+    def drop_sessions(self, now: int) -> int:
+        """Delete those with `until <= now` or `last <= now`; returns how many."""
+
+    def password(self, person_id: str) -> Password | None: ...
+
+    def put_password(self, password: Password) -> None:
+        """Insert, or replace the person's."""
+
+    def identity(self, issuer: str, subject: str) -> Identity | None:
+        """Both compared exactly."""
+
+    def identities_of(self, person_id: str) -> list[Identity]:
+        """In the order they were linked."""
+
+    def add_identity(self, identity: Identity) -> None:
+        """Raises `Conflict` where (issuer, subject) is linked already, to whomever."""
+
+    def add_invitation(self, invitation: Invitation) -> None: ...
+
+    def invitation(self, hash: str) -> Invitation | None: ...
+
+    def use_invitation(self, hash: str, at: int) -> bool:
+        """Compare-and-set unused → used; False where it was used, ended, or is not there."""
+
+    def end_invitations(self, handle: str | None) -> int:
+        """Delete the unused ones for this handle (without case), or with None those for nobody in
+        particular; returns how many."""
+
+
 class Policies(Protocol):
     def active(self, workflow: str) -> str | None:
         """Version that is active; None where the workflow has no policy."""
@@ -268,9 +337,9 @@ class Counters(Protocol):
 class AuditLog(Protocol):
     """The log: append in the transaction; complete-subtree nodes beside the entries.
 
-    A store may number entries a moment after the commit (`Store.settle_log` waits for that). `size`,
-    `root`, `entries`, `node` and `nodes` speak of numbered entries. Their order is an order in
-    which the use cases could have run one after another: whoever saw what another had committed
+    A store may number entries a moment after the commit (`Store.settle_log` waits for that).
+    `size`, `root`, `entries`, `node` and `nodes` speak of numbered entries. Their order is an order
+    in which the use cases could have run one after another: whoever saw what another had committed
     comes after it.
     """
 
@@ -315,6 +384,8 @@ class Transaction(Protocol):
     def labels(self) -> Labels: ...
     @property
     def people(self) -> People: ...
+    @property
+    def access(self) -> Access: ...
     @property
     def policies(self) -> Policies: ...
     @property

@@ -31,6 +31,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Private networks (`10.1.0.0/16`) and host names that webhooks may go to; comma-separated."""
     callback_seconds: float = 10.0
     """How long a webhook's receiver may take to connect, to read and to answer, each."""
+    session_idle_seconds: float = 2 * 3600.0
+    """A person who does nothing for so long is signed out."""
+    session_seconds: float = 12 * 3600.0
+    """Who signed in so long ago signs in again."""
     start_seconds: float = 10.0
     """How long a client waits for a workspace's owner to answer."""
 
