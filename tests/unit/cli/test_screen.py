@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import unicodedata
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
-from handrail.cli.screen import share, span, time_of, value_text, visible
+from handrail.cli.screen import share, span, table, time_of, value_text, visible
 
 HOSTILE = [
     "\x1b[2J\x1b[H approved",
@@ -76,3 +78,27 @@ def test_times_and_shares_in_words() -> None:
     assert span(3_600_000_000 * 3) == "3 h"
     assert share(1, 3) == "33.3 %"
     assert share(0, 0) == "-"
+
+
+ID = "r_01m7z06fjtajzajrv9sekgnhrt"
+
+
+@pytest.mark.parametrize("width", [40, 80, 95, 96, 200])
+def test_an_id_is_never_broken_and_nothing_is_lost(width: int) -> None:
+    rows = [(ID, "high", "refund 4711: amount = 250.00", "over 100 USD", "in 4 h", "team:support")]
+    console = Console(width=width, file=io.StringIO(), markup=False, highlight=False)
+    console.print(table(("review", "severity", "what", "why", "due", "asked"), rows))
+    printed = console.file.getvalue()  # type: ignore[attr-defined]
+    assert any(ID in line for line in printed.splitlines())
+    assert all(len(line) <= width for line in printed.splitlines())
+    words = printed.split()
+    for cell in rows[0]:
+        assert set(cell.split()) <= set(words), cell
+
+
+def test_a_table_without_ids_stays_a_table_on_a_narrow_terminal() -> None:
+    console = Console(width=40, file=io.StringIO(), markup=False, highlight=False)
+    console.print(table(("rule", "rows>"), [("large", "12"), ("small", "3")]))
+    printed = console.file.getvalue()  # type: ignore[attr-defined]
+    assert printed.splitlines()[0].split() == ["rule", "rows"]
+    assert printed.splitlines()[-1].endswith(" 3")
