@@ -619,8 +619,11 @@ def wrong_effect(h: History) -> Iterator[tuple[str, str]]:
             yield effect.decision, f"ran {effect.digest}, granted was {grant.digest}"
         if outcome is not None and effect.digest != outcome.digest:
             yield effect.decision, f"ran {effect.digest}, approved was {outcome.digest}"
+    edited = {vote["review"] for vote in h.entries("vote.cast") if vote["said"] == "edit"}
     for outcome in h.state.outcomes:
         row = h.decisions.get(outcome.decision)
+        if row is not None and outcome.verdict == "edited" and row.review not in edited:
+            yield row.id, f"proposed {row.proposal}, edited to {outcome.value} by nobody"
         if row is not None and outcome.digest != effect_digest(
             row.workflow, row.subject, row.facts, outcome.value
         ):

@@ -54,7 +54,7 @@ MUTANTS: dict[str, Mutant] = {}
 
 
 def _cuts(folder: Path, seed: int) -> Tally:
-    return cuts.run(folder, seed=seed, count=60, stop_at_finding=True)
+    return cuts.run(folder, seed=seed, count=150, stop_at_finding=True)
 
 
 def _races(folder: Path, seed: int) -> Tally:
@@ -62,7 +62,7 @@ def _races(folder: Path, seed: int) -> Tally:
 
 
 def _jumps(folder: Path, seed: int) -> Tally:
-    return jumps.run(folder, seed=seed, count=8, steps=200, stop_at_finding=True)
+    return jumps.run(folder, seed=seed, count=20, steps=200, stop_at_finding=True)
 
 
 Broken = Callable[[], Iterator[None]]

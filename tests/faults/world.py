@@ -207,13 +207,15 @@ class Hand:
         if self._random.random() < 0.7:
             account = f"{self.name}-{self._number}"
         facts = {"account": account}
-        if self._random.random() < 0.2:
-            facts["country"], amount = "xx", 20
+        workflow = self._random.choice(self._workflows)
+        if self._random.random() < 0.25:
+            # All of one workflow, so that they become one case.
+            facts["country"], amount, workflow = "xx", 20, self._workflows[0]
         expires_at = None
         if self._expire_seconds is not None and self._random.random() < 0.1:
             expires_at = time_text(self._clock() + round(self._expire_seconds * 1_000_000))
         return c.Submit(
-            workflow=self._random.choice(self._workflows),
+            workflow=workflow,
             key=f"{self.name}-{self._number}",
             facts=facts,
             proposal={"amount": amount + self._number % 7},

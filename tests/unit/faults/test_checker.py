@@ -570,6 +570,12 @@ def another_value_was_approved_than_was_proposed(told: Told) -> None:
     told.decide(D, proposal={"amount": "100.00"})
 
 
+@breaks("wrong-effect")
+def a_value_was_edited_by_nobody(told: Told) -> None:
+    told.decide(D, review=R, proposal={"amount": "100.00"})
+    told.outcome(verdict="edited")
+
+
 @breaks("unlogged")
 def a_vote_without_an_entry(told: Told) -> None:
     told.log.pop(2)
