@@ -16,7 +16,7 @@ NOW = 1_790_000_000_000_000
 COMMIT = "c" * 64
 OTHER = "d" * 64
 D, D2 = new_id("d", NOW), new_id("d", NOW + 1)
-R, V, G, G2, P, L, T, I = (new_id(prefix, NOW) for prefix in "rvggplti")
+R, V, G, G2, P, L, T, N = (new_id(prefix, NOW) for prefix in "rvggplti")
 
 SAMPLES: dict[str, Any] = {
     "decision id": D,
@@ -26,7 +26,7 @@ SAMPLES: dict[str, Any] = {
     "label id": L,
     "person id": P,
     "token id": T,
-    "invitation id": I,
+    "invitation id": N,
     "integer": 3,
     "time": NOW,
     "flag": True,
