@@ -9,6 +9,7 @@ import msgspec
 
 from handrail.model.decision import Decision
 from handrail.model.errors import Conflict, NotFound
+from handrail.model.people import folded
 from handrail.model.ruling import Ruling
 from handrail.ports import Filed, StateRow
 from handrail.store.codec import encode
@@ -72,6 +73,7 @@ class PostgresDecisions:
                 decision.submitted_at,
                 body,
                 ruled,
+                None if decision.requester is None else folded(decision.requester),
             ),
         )
         if made:
@@ -152,6 +154,8 @@ class PostgresDecisions:
         key: str | None,
         before: str | None,
         limit: int,
+        submitter: str | None = None,
+        requester: str | None = None,
     ) -> list[Filed]:
         newest = NEWEST
         if before is not None:
@@ -159,22 +163,34 @@ class PostgresDecisions:
             if row is None:
                 raise NotFound(f"there is no decision {before}; go on from one of the list before")
             newest = row[0]
-        settled = {"open": False, "done": True}.get(state or "")
-        asked: tuple[Any, ...]
+        asked = {
+            "workflow": workflow,
+            "lane": lane,
+            "settled": {"open": False, "done": True}.get(state or ""),
+            "subject": subject,
+            "key": key,
+            "submitter": submitter,
+            "requester": requester,
+        }
         # The rarest thing asked for leads, so that no listing walks the whole table for it.
         if state == "in_doubt":
-            name, asked = "find_in_doubt", (newest, workflow, lane, subject, key)
+            name, lead = "find_in_doubt", None
         elif key is not None:
-            name, asked = "find_by_key", (key, newest, workflow, lane, subject, settled)
+            name, lead = "find_by_key", "key"
         elif subject is not None:
-            name, asked = "find_by_subject", (subject, newest, workflow, lane, settled)
+            name, lead = "find_by_subject", "subject"
+        elif requester is not None:
+            name, lead = "find_by_requester", "requester"
         elif state == "open":
-            name, asked = "find_open", (newest, workflow, lane)
+            name, lead = "find_open", None
+            del asked["settled"]
         elif workflow is not None:
-            name, asked = "find_by_workflow", (workflow, newest, lane, settled)
+            name, lead = "find_by_workflow", "workflow"
         else:
-            name, asked = "find_any", (newest, lane, settled)
-        return [_filed(row) for row in self._session.all(_SQL[name], (*asked, limit))]
+            name, lead = "find_any", None
+        first = [asked.pop(lead)] if lead is not None else []
+        params = (*first, newest, *asked.values(), limit)
+        return [_filed(row) for row in self._session.all(_SQL[name], params)]
 
     def state(self) -> Iterator[StateRow]:
         """Rows as `Transaction.state_rows` gives them."""

@@ -54,8 +54,8 @@ class PostgresOutbox:
     def add(self, notice: Notice) -> None:
         self._session.change(_ADD, _row(notice))
 
-    def due(self, now: int, limit: int) -> list[Notice]:
-        return [_notice(row) for row in self._session.all(_SQL["due"], (now, limit))]
+    def due(self, now: int, limit: int, *, calls: bool = False) -> list[Notice]:
+        return [_notice(row) for row in self._session.all(_SQL["due"], (now, limit, calls))]
 
     def put(self, notice: Notice) -> None:
         self._session.change(_SQL["put"], _row(notice))

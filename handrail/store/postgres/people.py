@@ -6,7 +6,7 @@ from typing import Any
 
 from handrail.model.errors import Conflict
 from handrail.model.people import Person
-from handrail.store.codec import decode_texts, encode_texts
+from handrail.store.codec import decode_limits, decode_texts, encode_limits, encode_texts
 from handrail.store.postgres.queries import queries
 from handrail.store.postgres.session import Session
 
@@ -20,8 +20,9 @@ def _person(row: tuple[Any, ...]) -> Person:
         id=row[0],
         handle=row[1],
         holds=decode_texts(row[2]),
-        active=row[3],
-        added_at=row[4],
+        limits=decode_limits(row[3]),
+        active=row[4],
+        added_at=row[5],
     )
 
 
@@ -51,6 +52,7 @@ class PostgresPeople:
             person.handle,
             folded,
             encode_texts(person.holds),
+            encode_limits(person.limits),
             person.active,
             person.added_at,
         )

@@ -110,7 +110,7 @@ class PostgresReviews:
         self._session = session
         session.recheck = self._recheck
 
-    def insert(self, review: Review, first: Round) -> None:
+    def insert(self, review: Review, first: Round) -> bytes:
         session = self._session
         if review.behind is not None:
             session.hold_review(review.behind)
@@ -120,7 +120,7 @@ class PostgresReviews:
         busy = NEVER if review.behind is not None else max(review.snoozed_until or 0, 0)
         session.change(_INSERT, (*_row(review), asked, busy))
         session.holds_review(review.id)
-        self.add_round(first)
+        return self.add_round(first)
 
     def get(self, review_id: str) -> Review | None:
         session = self._session
@@ -153,9 +153,11 @@ class PostgresReviews:
             session.change(_SET_BUSY, (new.id,))
         return True
 
-    def add_round(self, new: Round) -> None:
+    def add_round(self, new: Round) -> bytes:
         self._session.hold_review(new.review)
-        self._session.change(_SQL["add_round"], (new.review, new.number, encode(new)))
+        body = encode(new)
+        self._session.change(_SQL["add_round"], (new.review, new.number, body))
+        return body
 
     def round(self, review_id: str, number: int) -> Round:
         self._session.hold_review(review_id)
@@ -341,6 +343,16 @@ class PostgresReviews:
                 columns={"status": status, "round": round_, "verdict": verdict},
                 decision_id=lead,
             )
+
+    def rounds_state(self) -> Iterator[StateRow]:
+        """Rows of the rounds as `Transaction.state_rows` gives them."""
+        place: tuple[Any, ...] = ("", 0)
+        while rows := self._session.all(_SQL["rounds_state"], (*place, PAGE)):
+            for review, number, body, lead in rows:
+                yield StateRow(
+                    table="rounds", id=f"{review}/{number}", columns={}, body=body, decision_id=lead
+                )
+            place = rows[-1][:2]
 
     def votes_state(self) -> Iterator[StateRow]:
         """Rows of votes as `Transaction.state_rows` gives them."""

@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 
 from handrail.ports import StateRow
+from handrail.store.postgres.access import PostgresAccess
 from handrail.store.postgres.audit import PostgresAudit
 from handrail.store.postgres.counters import PostgresCounters
 from handrail.store.postgres.decisions import PostgresDecisions
@@ -38,6 +39,7 @@ class PostgresTransaction:
         self.grants = PostgresGrants(session)
         self.labels = PostgresLabels(session)
         self.people = PostgresPeople(session)
+        self.access = PostgresAccess(session)
         self.policies = PostgresPolicies(session)
         self.subjects = PostgresSubjects(session)
         self.stops = PostgresStops(session)
@@ -96,6 +98,7 @@ class PostgresTransaction:
     def state_rows(self) -> Iterator[StateRow]:
         yield from self.decisions.state()
         yield from self.reviews.state()
+        yield from self.reviews.rounds_state()
         yield from self.reviews.votes_state()
         yield from self.outcomes.state()
         yield from self.grants.state()

@@ -1,7 +1,7 @@
 -- name: insert
 INSERT INTO decisions (id, workflow, subject, submitter, key, lane, mode, review_id, settled,
-    expires_at, submitted_at, body, ruling)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+    expires_at, submitted_at, body, ruling, requester)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
 ON CONFLICT DO NOTHING;
 
 -- name: get
@@ -76,33 +76,50 @@ SELECT seq FROM decisions WHERE id = $1;
 SELECT body, ruling, review_id, settled FROM decisions
 WHERE key = $1 AND seq < $2
     AND ($3::text IS NULL OR workflow = $3) AND ($4::text IS NULL OR lane = $4)
-    AND ($5::text IS NULL OR subject = $5) AND ($6::boolean IS NULL OR settled = $6)
-ORDER BY seq DESC LIMIT $7;
+    AND ($5::boolean IS NULL OR settled = $5) AND ($6::text IS NULL OR subject = $6)
+    AND ($7::text IS NULL OR submitter = $7) AND ($8::text IS NULL OR requester = $8)
+ORDER BY seq DESC LIMIT $9;
 
 -- name: find_by_subject
 SELECT body, ruling, review_id, settled FROM decisions
 WHERE subject = $1 AND seq < $2
     AND ($3::text IS NULL OR workflow = $3) AND ($4::text IS NULL OR lane = $4)
-    AND ($5::boolean IS NULL OR settled = $5)
-ORDER BY seq DESC LIMIT $6;
+    AND ($5::boolean IS NULL OR settled = $5) AND ($6::text IS NULL OR key = $6)
+    AND ($7::text IS NULL OR submitter = $7) AND ($8::text IS NULL OR requester = $8)
+ORDER BY seq DESC LIMIT $9;
+
+-- name: find_by_requester
+SELECT body, ruling, review_id, settled FROM decisions
+WHERE requester = $1 AND seq < $2
+    AND ($3::text IS NULL OR workflow = $3) AND ($4::text IS NULL OR lane = $4)
+    AND ($5::boolean IS NULL OR settled = $5) AND ($6::text IS NULL OR subject = $6)
+    AND ($7::text IS NULL OR key = $7) AND ($8::text IS NULL OR submitter = $8)
+ORDER BY seq DESC LIMIT $9;
 
 -- name: find_open
 SELECT body, ruling, review_id, settled FROM decisions
 WHERE NOT settled AND seq < $1
     AND ($2::text IS NULL OR workflow = $2) AND ($3::text IS NULL OR lane = $3)
-ORDER BY seq DESC LIMIT $4;
+    AND ($4::text IS NULL OR subject = $4) AND ($5::text IS NULL OR key = $5)
+    AND ($6::text IS NULL OR submitter = $6) AND ($7::text IS NULL OR requester = $7)
+ORDER BY seq DESC LIMIT $8;
 
 -- name: find_by_workflow
 SELECT body, ruling, review_id, settled FROM decisions
 WHERE workflow = $1 AND seq < $2
     AND ($3::text IS NULL OR lane = $3) AND ($4::boolean IS NULL OR settled = $4)
-ORDER BY seq DESC LIMIT $5;
+    AND ($5::text IS NULL OR subject = $5) AND ($6::text IS NULL OR key = $6)
+    AND ($7::text IS NULL OR submitter = $7) AND ($8::text IS NULL OR requester = $8)
+ORDER BY seq DESC LIMIT $9;
 
 -- name: find_any
 SELECT body, ruling, review_id, settled FROM decisions
 WHERE seq < $1
-    AND ($2::text IS NULL OR lane = $2) AND ($3::boolean IS NULL OR settled = $3)
-ORDER BY seq DESC LIMIT $4;
+    AND ($2::text IS NULL OR workflow = $2) AND ($3::text IS NULL OR lane = $3)
+    AND ($4::boolean IS NULL OR settled = $4) AND ($5::text IS NULL OR subject = $5)
+    AND ($6::text IS NULL OR key = $6) AND ($7::text IS NULL OR submitter = $7)
+    AND ($8::text IS NULL OR requester = $8)
+ORDER BY seq DESC LIMIT $9;
 
 -- name: find_in_doubt
 SELECT d.body, d.ruling, d.review_id, d.settled
@@ -110,8 +127,10 @@ FROM (SELECT DISTINCT decision FROM grants WHERE state = 'in_doubt') AS g
 JOIN decisions AS d ON d.id = g.decision
 WHERE d.seq < $1
     AND ($2::text IS NULL OR d.workflow = $2) AND ($3::text IS NULL OR d.lane = $3)
-    AND ($4::text IS NULL OR d.subject = $4) AND ($5::text IS NULL OR d.key = $5)
-ORDER BY d.seq DESC LIMIT $6;
+    AND ($4::boolean IS NULL OR d.settled = $4) AND ($5::text IS NULL OR d.subject = $5)
+    AND ($6::text IS NULL OR d.key = $6) AND ($7::text IS NULL OR d.submitter = $7)
+    AND ($8::text IS NULL OR d.requester = $8)
+ORDER BY d.seq DESC LIMIT $9;
 
 -- name: state
 SELECT seq, id, workflow, lane, mode, body, ruling FROM decisions

@@ -6,6 +6,7 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11);
 -- name: due
 SELECT id, topic, addressed, review, decision, text, made_at, attempts, next_at, delivered_at, error
 FROM notices WHERE next_at IS NOT NULL AND next_at <= $1
+    AND (topic = 'outcome.released') = $3
 ORDER BY next_at, seq LIMIT $2;
 
 -- name: put

@@ -260,3 +260,8 @@ SELECT seq, id, status, round, verdict, lead FROM reviews WHERE seq > $1 ORDER B
 SELECT v.seq, v.id, v.review, v.round, v.person, v.said, v.body, r.lead
 FROM votes AS v LEFT JOIN reviews AS r ON r.id = v.review
 WHERE v.seq > $1 ORDER BY v.seq LIMIT $2;
+
+-- name: rounds_state
+SELECT o.review, o.number, o.body, r.lead
+FROM rounds AS o LEFT JOIN reviews AS r ON r.id = o.review
+WHERE (o.review, o.number) > ($1, $2) ORDER BY o.review, o.number LIMIT $3;

@@ -1,0 +1,201 @@
+"""Tokens, sessions, passwords, identities, invitations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from handrail.model import access as model
+from handrail.model.errors import Conflict
+from handrail.model.people import folded
+from handrail.store.codec import decode_limits, decode_texts, encode_limits, encode_texts
+from handrail.store.postgres.queries import queries
+from handrail.store.postgres.session import Session
+
+_SQL = queries("access")
+_TOKEN = _SQL["token"]
+_SESSION = _SQL["session"]
+
+
+def _token(row: tuple[Any, ...]) -> model.Token:
+    return model.Token(
+        id=row[0],
+        name=row[1],
+        prefix=row[2],
+        scopes=decode_texts(row[3]),
+        workflows=decode_texts(row[4]),
+        made_by=row[5],
+        made_at=row[6],
+        expires_at=row[7],
+        last_used_at=row[8],
+        revoked_at=row[9],
+    )
+
+
+def _session(row: tuple[Any, ...]) -> model.Session:
+    return model.Session(
+        hash=row[0], person=row[1], made_at=row[2], seen_at=row[3], until=row[4], last=row[5]
+    )
+
+
+def _identity(row: tuple[Any, ...]) -> model.Identity:
+    return model.Identity(issuer=row[0], subject=row[1], person=row[2], linked_at=row[3])
+
+
+class PostgresAccess:
+    """See `handrail.ports.Access`.
+
+    Taking a way in away (a revoked token, an ended session) is covered by `standing`: once it is
+    committed, nothing commits that came in by it.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def add_token(self, token: model.Token, hash: str) -> None:
+        self._session.change(
+            _SQL["add_token"],
+            (
+                token.id,
+                token.name,
+                token.prefix,
+                encode_texts(token.scopes),
+                encode_texts(token.workflows),
+                token.made_by,
+                token.made_at,
+                token.expires_at,
+                token.last_used_at,
+                token.revoked_at,
+                hash,
+            ),
+        )
+
+    def token(self, token_id: str) -> model.Token | None:
+        row = self._session.one(_TOKEN, (token_id,))
+        return _token(row) if row else None
+
+    def token_by_hash(self, hash: str) -> model.Token | None:
+        row = self._session.one(_SQL["token_by_hash"], (hash,))
+        return _token(row) if row else None
+
+    def put_token(self, token: model.Token) -> None:
+        if token.revoked_at is not None:
+            self._session.hold_standing()
+        self._session.change(_SQL["put_token"], (token.id, token.last_used_at, token.revoked_at))
+
+    def tokens(self) -> list[model.Token]:
+        return [_token(row) for row in self._session.all(_SQL["tokens"])]
+
+    def put_session(self, session: model.Session) -> None:
+        self._session.change(
+            _SQL["put_session"],
+            (
+                session.hash,
+                session.person,
+                session.made_at,
+                session.seen_at,
+                session.until,
+                session.last,
+            ),
+        )
+
+    def session(self, hash: str) -> model.Session | None:
+        row = self._session.one(_SESSION, (hash,))
+        return _session(row) if row else None
+
+    def sessions_of(self, person_id: str) -> list[model.Session]:
+        return [_session(row) for row in self._session.all(_SQL["sessions_of"], (person_id,))]
+
+    def end_session(self, hash: str) -> bool:
+        self._session.hold_standing()
+        return self._session.change(_SQL["end_session"], (hash,)) == 1
+
+    def end_sessions_of(self, person_id: str, keep: str | None = None) -> int:
+        self._session.hold_standing()
+        return self._session.change(_SQL["end_sessions_of"], (person_id, keep or ""))
+
+    def drop_sessions(self, now: int) -> int:
+        return self._session.change(_SQL["drop_sessions"], (now,))
+
+    def password(self, person_id: str) -> model.Password | None:
+        self._session.hold("password", person_id)
+        row = self._session.one(_SQL["password"], (person_id,))
+        if row is None:
+            return None
+        return model.Password(
+            person=row[0], hash=row[1], changed_at=row[2], failures=row[3], locked_until=row[4]
+        )
+
+    def put_password(self, password: model.Password) -> None:
+        self._session.hold("password", password.person)
+        self._session.change(
+            _SQL["put_password"],
+            (
+                password.person,
+                password.hash,
+                password.changed_at,
+                password.failures,
+                password.locked_until,
+            ),
+        )
+
+    def identity(self, issuer: str, subject: str) -> model.Identity | None:
+        row = self._session.one(_SQL["identity"], (issuer, subject))
+        if row is None:
+            self._session.missed("identity", issuer, subject)
+            return None
+        return _identity(row)
+
+    def identities_of(self, person_id: str) -> list[model.Identity]:
+        return [_identity(row) for row in self._session.all(_SQL["identities_of"], (person_id,))]
+
+    def add_identity(self, identity: model.Identity) -> None:
+        made = self._session.change(
+            _SQL["add_identity"],
+            (identity.issuer, identity.subject, identity.person, identity.linked_at),
+        )
+        if not made:
+            self._session.taken("identity", identity.issuer, identity.subject)
+            raise Conflict(
+                "this identity is linked to a person already; sign in with it, or use another one"
+            )
+
+    def add_invitation(self, invitation: model.Invitation) -> None:
+        whom = folded(invitation.handle or "")
+        self._session.hold("invitations", whom)
+        self._session.change(
+            _SQL["add_invitation"],
+            (
+                invitation.id,
+                invitation.hash,
+                invitation.handle,
+                None if invitation.holds is None else encode_texts(invitation.holds),
+                None if invitation.limits is None else encode_limits(invitation.limits),
+                invitation.made_by,
+                invitation.until,
+                invitation.used_at,
+                whom,
+            ),
+        )
+
+    def invitation(self, hash: str) -> model.Invitation | None:
+        row = self._session.one(_SQL["invitation"], (hash,))
+        if row is None:
+            return None
+        return model.Invitation(
+            id=row[0],
+            hash=row[1],
+            handle=row[2],
+            holds=None if row[3] is None else decode_texts(row[3]),
+            limits=None if row[4] is None else decode_limits(row[4]),
+            made_by=row[5],
+            until=row[6],
+            used_at=row[7],
+        )
+
+    def use_invitation(self, hash: str, at: int) -> bool:
+        return self._session.change(_SQL["use_invitation"], (hash, at)) == 1
+
+    def end_invitations(self, handle: str | None) -> int:
+        whom = folded(handle or "")
+        self._session.hold("invitations", whom)
+        return self._session.change(_SQL["end_invitations"], (whom,))
