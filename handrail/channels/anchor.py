@@ -29,13 +29,16 @@ class FileAnchor:
         line = msgspec.json.encode(checkpoint) + b"\n"
         try:
             with open(self._path, "a+b", opener=_private) as file:
-                if file.seek(0, os.SEEK_END):
+                fresh = file.seek(0, os.SEEK_END) == 0
+                if not fresh:
                     file.seek(-1, os.SEEK_END)
                     if file.read(1) != b"\n":  # a line that a power cut left half written
                         line = b"\n" + line
                 file.write(line)
                 file.flush()
                 os.fsync(file.fileno())
+            if fresh:
+                _sync_name(self._path)
         except OSError as error:
             raise Unavailable(f"the anchor {self._path} cannot be written: {error}") from error
         self._last = checkpoint
@@ -56,7 +59,9 @@ class FileAnchor:
             return []
         found = []
         for number, line in enumerate(lines, 1):
-            if not line:
+            if (
+                not line or b"\0" in line
+            ):  # sectors that a power cut kept from the disk read as zeros
                 continue
             try:
                 found.append(msgspec.json.decode(line, type=Checkpoint))
@@ -68,6 +73,17 @@ class FileAnchor:
                     "anchor: restore it from a copy"
                 ) from error
         return found
+
+
+def _sync_name(path: Path) -> None:
+    """Make the name of a new file durable, where the platform has such a thing."""
+    if os.name == "nt":
+        return
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def _private(path: str, flags: int) -> int:

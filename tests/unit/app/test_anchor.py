@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import random
 import stat
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from handrail.channels import FileAnchor, LogChannel
 from handrail.errors import Unavailable
 from handrail.model.feedback import Notice
 from handrail.ports import Checkpoint
+from tests.faults.powercut import Disk, Write
 
 
 def checkpoint(size: int) -> Checkpoint:
@@ -39,6 +42,46 @@ def test_a_line_cut_short_is_passed_over(tmp_path: Path) -> None:
         assert anchor.last() == checkpoint(1)
         anchor.publish(checkpoint(7))
         assert FileAnchor(path).all() == [checkpoint(1), checkpoint(7)]
+
+
+def test_an_append_that_a_power_cut_tore_is_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "anchor.log"
+    FileAnchor(path).publish(checkpoint(1))
+    before = path.read_bytes()
+    long = Checkpoint(size=7, text="log\n7\n" + "A" * 1500 + "\n\n— log sig\n", at=7, anchored=True)
+    FileAnchor(path).publish(long)
+    disk = Disk(before, there=True)
+    disk.pending.append(Write(len(before), path.read_bytes()[len(before) :]))
+    seen = set()
+    for seed in range(200):
+        image = disk.image(random.Random(seed), 0.5)
+        assert image is not None
+        path.write_bytes(image)
+        anchor = FileAnchor(path)
+        last = anchor.last()
+        assert last in (checkpoint(1), long)
+        seen.add(last.size if last else 0)
+        anchor.publish(checkpoint(9))
+        assert FileAnchor(path).last() == checkpoint(9)
+    assert seen == {1, 7}
+
+
+def test_the_name_of_a_new_anchor_is_durable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[bool] = []
+    fsync = os.fsync
+
+    def watch(handle: int) -> None:
+        synced.append(stat.S_ISDIR(os.fstat(handle).st_mode))
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", watch)
+    anchor = FileAnchor(tmp_path / "anchor.log")
+    anchor.publish(checkpoint(1))
+    assert synced == [False, True], "the line, then the folder that names the file"
+    anchor.publish(checkpoint(5))
+    assert synced == [False, True, False]
 
 
 def test_a_changed_line_is_told(tmp_path: Path) -> None:
