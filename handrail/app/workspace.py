@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Protocol
 
 from handrail.app.courier import Courier
-from handrail.app.keys import read_secret, read_signer, read_webhook_secret
+from handrail.app.keys import read_secret, read_signer, read_webhook_secret, sync_folder
 from handrail.app.lock import Owner, OwnerLock, read_owner
 from handrail.app.policies import PolicyFolder
 from handrail.app.scheduler import Scheduler
@@ -71,9 +71,9 @@ class Paths:
     def make(self) -> None:
         """Make the folders that are not there; those with secrets are their owner's only."""
         try:
-            self.policies.mkdir(parents=True, exist_ok=True)
+            _make_folder(self.policies, 0o777)
             for private in (self.store, self.signer, self.anchor, self.lock):
-                private.parent.mkdir(mode=0o700, exist_ok=True)
+                _make_folder(private.parent, 0o700)
         except OSError as error:
             raise Unavailable(
                 f"{self.folder} cannot be a workspace: {error.strerror}; choose a folder you may "
@@ -96,6 +96,17 @@ class Paths:
                 f"workspace under a path of at most {MAX_SOCKET_PATH - 15} bytes"
             )
         return short / "owner.sock"
+
+
+def _make_folder(folder: Path, mode: int) -> None:
+    """Make the folder and those above it; their names are durable before anything lies in them."""
+    missing = []
+    while not folder.is_dir():
+        missing.append(folder)
+        folder = folder.parent
+    for made in reversed(missing):
+        made.mkdir(mode=mode, exist_ok=True)
+        sync_folder(made.parent)
 
 
 class Workspace:

@@ -90,6 +90,19 @@ def test_a_database_put_back_is_recognised(folder: Path, tmp_path: Path) -> None
         assert hr.submit("refund", facts={"order": "3"}, proposal={"amount": 5}).passed
 
 
+def test_the_folders_of_a_new_workspace_are_durable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr("handrail.app.workspace.sync_folder", synced.append)
+    folder = tmp_path / "new" / "work"
+    Paths(folder).make()
+    assert synced[:3] == [tmp_path, tmp_path / "new", folder], "each as it was made, the top first"
+    assert synced[3:] == [folder] * 4
+    Paths(folder).make()
+    assert len(synced) == 7, "what is there is left alone"
+
+
 def test_another_log_of_the_same_length_is_recognised(folder: Path, tmp_path: Path) -> None:
     paths = Paths(folder)
     with open_workspace(folder):
