@@ -26,16 +26,17 @@ ALL = 1_000_000_000
 def collect(
     ports: Ports, anchor: Anchor, keys: Sequence[VerifierKey], *, swept: bool = False
 ) -> State:
-    """Everything there is, on one snapshot."""
+    """Everything there is, on one snapshot; what people are asked about, right after it."""
     from handrail.flow import USE_CASES
     from handrail.model.people import Actor
 
+    state = ports.store.read(_rows)
     doubts = USE_CASES[c.ListDoubts](c.ListDoubts(limit=ALL), Actor(name="checker"), ports)
-    state = ports.store.read(lambda tx: _rows(tx, tuple(doubt.grant.id for doubt in doubts)))
     last = anchor.last()
     return State(
         **{name: getattr(state, name) for name in state.__struct_fields__}
         | {
+            "doubts": tuple(doubt.grant.id for doubt in doubts),
             "damage": _damage(ports, anchor, keys),
             "differences": tuple(
                 (found.table, found.row, str(found)) for found in against_state(ports)
@@ -47,7 +48,7 @@ def collect(
     )
 
 
-def _rows(tx: Transaction, doubts: tuple[str, ...]) -> State:
+def _rows(tx: Transaction) -> State:
     names: dict[str, list[str]] = {}
     for row in tx.state_rows():
         names.setdefault(row.table, []).append(row.id)
@@ -99,7 +100,6 @@ def _rows(tx: Transaction, doubts: tuple[str, ...]) -> State:
             PersonRow(id=person.id, handle=person.handle, holds=person.holds)
             for person in tx.people.all()
         ),
-        doubts=doubts,
         entries=tuple(tx.audit.entries()),
         indexes=tuple(index for index, _ in tx.audit.nodes(0)),
         root=tx.audit.root(),
