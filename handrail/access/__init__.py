@@ -21,6 +21,7 @@ from handrail.access.rules import (
     Who,
     allow,
     may,
+    no_program,
     over_limit,
     who_is,
 )
@@ -57,6 +58,7 @@ __all__ = [
     "decision_view",
     "is_blind",
     "may",
+    "no_program",
     "over_limit",
     "view",
     "who_is",

@@ -191,6 +191,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     ways: tuple[Way, ...]
     sees: type[c.Command] | None = None
     """Who may not send this one either is told that there is no such thing."""
+    people: bool = False
+    """Only people do it; a program is refused, whatever it holds."""
     not_own: bool = False
     """Never by whom it was handed in or asked for."""
     within_limits: bool = False
@@ -219,9 +221,17 @@ _SEES_REVIEW = Rule(
     ),
     sees=c.GetReview,
 )
-_HANDS_ON = Rule(ways=(Way("reviews.decide", Tie.ASKED), Way("reviews.assign")), sees=c.GetReview)
+_HANDS_ON = Rule(
+    ways=(Way("reviews.decide", Tie.ASKED), Way("reviews.assign")),
+    sees=c.GetReview,
+    people=True,
+)
 _DECIDES = Rule(
-    ways=(Way("reviews.decide", Tie.ASKED),), sees=c.GetReview, not_own=True, within_limits=True
+    ways=(Way("reviews.decide", Tie.ASKED),),
+    sees=c.GetReview,
+    people=True,
+    not_own=True,
+    within_limits=True,
 )
 _RUNS = Rule(ways=(Way("grants.own", Tie.SUBMITTER), Way("grants.run")), sees=c.GetDecision)
 
@@ -237,7 +247,7 @@ COMMAND_RIGHTS: dict[type[c.Command], Rule] = {
     c.AddLabel: Rule(ways=(Way("labels.write"),), sees=c.GetDecision),
     c.Redeem: _RUNS,
     c.Confirm: _RUNS,
-    c.Resolve: Rule(ways=(Way("grants.settle"),), sees=c.GetDecision, not_own=True),
+    c.Resolve: Rule(ways=(Way("grants.settle"),), sees=c.GetDecision, people=True, not_own=True),
     c.ListDoubts: _any("grants.settle", "decisions.read"),
     c.ListReviews: _any("reviews.read", "reviews.decide"),
     c.GetReview: _SEES_REVIEW,
@@ -246,12 +256,15 @@ COMMAND_RIGHTS: dict[type[c.Command], Rule] = {
     c.Undo: Rule(
         ways=(Way("reviews.decide", Tie.ASKED), Way("reviews.decide", Tie.VOTED)),
         sees=c.GetReview,
+        people=True,
     ),
     c.Escalate: _HANDS_ON,
     c.Ask: _HANDS_ON,
     c.Snooze: _HANDS_ON,
     c.Assign: _HANDS_ON,
-    c.Comment: Rule(ways=(*_HANDS_ON.ways, Way("decisions.own", Tie.OWN)), sees=c.GetReview),
+    c.Comment: Rule(
+        ways=(*_HANDS_ON.ways, Way("decisions.own", Tie.OWN)), sees=c.GetReview, people=True
+    ),
     c.SetStop: _any("stops.write"),
     c.ClearStop: _any("stops.write"),
     c.ListStops: _any("stops.read", "stops.write"),

@@ -162,7 +162,12 @@ def allow(who: Who, what: type[Command] | str | Rule, thing: Thing = NOTHING) ->
         return
     if who.via is Via.NOBODY:
         raise Unknown(why)
-    if rule.sees is not None and _why_not(who, COMMAND_RIGHTS[rule.sees], thing) is not None:
+    hidden = not (rule.people and who.program)
+    if (
+        hidden
+        and rule.sees is not None
+        and _why_not(who, COMMAND_RIGHTS[rule.sees], thing) is not None
+    ):
         raise Hidden(thing.absent)
     raise Denied(why)
 
@@ -177,6 +182,8 @@ def _rule(what: type[Command] | str | Rule) -> Rule:
 
 def _why_not(who: Who, rule: Rule, thing: Thing) -> str | None:
     """Why it is refused, or None where it is allowed."""
+    if rule.people and who.program:
+        return no_program(who.name)
     if thing.workflow is not None and not who.within(thing.workflow):
         where = ", ".join(who.workflows)
         return f"the token {who.name} is for {where}; this is {thing.workflow}"
@@ -195,6 +202,11 @@ def _why_not(who: Who, rule: Rule, thing: Thing) -> str | None:
     if rule.within_limits and person is not None and thing.workflow is not None:
         return over_limit(person, thing.workflow, thing.stake)
     return None
+
+
+def no_program(name: str) -> str:
+    """What a program is told that does what only people do."""
+    return f"{name!r} is a program; only a person decides. Name one with --as or `person=`"
 
 
 def _missing(who: Who, rule: Rule, held: list[Way], thing: Thing) -> str:

@@ -76,7 +76,7 @@ def load(tx: Transaction, ports: Ports, review: Review, who: Who | None = None) 
         *(name for need in gaps for name in need.of),
         review.decided_by,
     }
-    proposed = tuple(field.name for field in policy.fields if field.proposed)
+    proposed = tuple(field.name for field in policy.fields if field.proposed or field.derived)
     return Shown(
         thing=review_thing(
             tx, ports, review, current=current, filed=filed if review.attached == 1 else None

@@ -68,8 +68,8 @@ def redeem(command: Redeem, actor: Actor, ports: Ports) -> Redeemed:
     check_wire(command.run, "/run")
 
     def use_case(tx: Transaction) -> Redeemed:
-        grant, now = _get(tx, command.grant_id), tx.now()
         asker = enter(tx, actor)
+        grant, now = _get(tx, command.grant_id), tx.now()
         filed = get_filed(tx, grant.decision_id)
         _allow(tx, ports, asker, command, filed)
         who = asker.id

@@ -115,7 +115,7 @@ def sign_in(command: SignIn, actor: Actor, ports: Ports) -> SignedIn:
     """A session for who knows the password. Raises `Unknown`, which never says what was wrong."""
 
     def look(tx: Transaction) -> Checked:
-        allow(enter(tx, actor, meet=False), SignIn)
+        allow(enter(tx, actor, meet=False, nobody=True), SignIn)
         _refuse_a_flood(tx)
         person = tx.people.by_handle(command.handle.strip()) if _plain(command) else None
         password = tx.access.password(person.id) if person is not None else None
@@ -227,7 +227,7 @@ def accept_invitation(command: AcceptInvitation, actor: Actor, ports: Ports) -> 
     hashed = hash_of(command.secret)
 
     def look(tx: Transaction) -> str:
-        allow(enter(tx, actor, meet=False), AcceptInvitation)
+        allow(enter(tx, actor, meet=False, nobody=True), AcceptInvitation)
         return living(tx, hashed).handle or command.handle or ""
 
     check_password(command.password, ports.store.read(look), "/password")

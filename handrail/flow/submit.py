@@ -18,7 +18,7 @@ from handrail.flow.who import able, decision_thing, enter, stake_in
 from handrail.gate import IfOpen, Policy, Record, read_confidence
 from handrail.model.commands import Preview, RowAnswer, Submit, SubmitBatch, Withdraw
 from handrail.model.decision import Decision
-from handrail.model.errors import BadInput, Conflict, HandrailError, NotFound
+from handrail.model.errors import BadInput, Conflict, HandrailError, NotFound, Unknown
 from handrail.model.feedback import Notice
 from handrail.model.ids import new_id
 from handrail.model.modes import GrantState, Lane, Mode, ReviewKind, ReviewStatus, Verdict
@@ -134,6 +134,8 @@ def submit_batch(command: SubmitBatch, actor: Actor, ports: Ports) -> list[RowAn
 
     results = ports.store.write_many([case(item) for _, item in prepared])
     for (index, _), result in zip(prepared, results, strict=True):
+        if isinstance(result, Unknown):
+            raise result  # it is not the row that is wrong
         if isinstance(result, HandrailError):
             if isinstance(result, Denied):
                 tell(SubmitBatch, actor, ports)

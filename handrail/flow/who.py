@@ -5,21 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
-from handrail.access import Thing, Who, over_limit, who_is
+from handrail.access import Denied, Thing, Who, no_program, over_limit, who_is
 from handrail.flow.ports import Ports
 from handrail.flow.records import known
-from handrail.model.errors import BadInput, NotFound, Refused
+from handrail.model.errors import BadInput, NotFound, Unknown
 from handrail.model.people import Actor, Person, Via
 from handrail.model.review import Review, Round
 from handrail.model.ruling import Ruling
 from handrail.ports import Filed, Transaction
 
 
-def enter(tx: Transaction, actor: Actor, *, meet: bool = True) -> Who:
-    """Who sends a command, from the rows as they are now.
+def enter(tx: Transaction, actor: Actor, *, meet: bool = True, nobody: bool = False) -> Who:
+    """Who sends a command, from the rows as they are now. Asked before anything else is loaded.
 
     `meet`: a local person met for the first time gets an id; without it (reading) nothing is made.
-    Raises `Unknown` where a token, session or account holds no longer.
+    `nobody`: also who is not known may go on, to sign in. Raises `Unknown` where a token, session
+    or account holds no longer.
     """
     now = tx.now()
     if actor.via is Via.LOCAL:
@@ -35,6 +36,8 @@ def enter(tx: Transaction, actor: Actor, *, meet: bool = True) -> Who:
         return who_is(actor, now, session=session, person=person)
     if actor.via is Via.TOKEN and actor.credential is not None:
         return who_is(actor, now, token=tx.access.token(actor.credential))
+    if not nobody:
+        raise Unknown("sign in, or show an API token")
     return who_is(actor, now)
 
 
@@ -44,11 +47,9 @@ def actor_id(tx: Transaction, actor: Actor) -> str:
 
 
 def person_in(who: Who) -> Person:
-    """The person who acts. Raises `Refused` for a program."""
+    """The person who acts. Raises `Denied` for a program."""
     if who.person is None:
-        raise Refused(
-            f"{who.name!r} is a program; only a person decides. Name one with --as or `person=`"
-        )
+        raise Denied(no_program(who.name))
     return who.person
 
 

@@ -25,8 +25,8 @@ def withdraw(command: Withdraw, actor: Actor, ports: Ports) -> Outcome[Any]:
         raise BadInput("say why in 1 to 10,000 characters", "/reason")
 
     def use_case(tx: Transaction) -> Outcome[Any]:
-        filed = get_filed(tx, command.decision_id)
         asker = enter(tx, actor)
+        filed = get_filed(tx, command.decision_id)
         allow(asker, Withdraw, decision_thing(tx, ports, filed, asker))
         who = asker.id
         if filed.settled:

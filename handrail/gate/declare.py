@@ -151,6 +151,17 @@ class Declarations(Shapes):
                 )
             else:
                 from_proposal = True
+        derived = False
+        if "derived_from" in given:
+            node = given["derived_from"]
+            if from_proposal:
+                self.wrong(node, "`derived_from` beside `from`", "one of them", "delete one")
+            elif node.text != "proposal":
+                self.wrong(node, f"derived_from is {node.shown}", "`proposal`", "or delete it")
+            elif "." in name:
+                self.wrong(node, "`derived_from` inside an object", "it of the whole object", "")
+            else:
+                derived = True
         normal = self.normal(given["normal"], kind, of) if "normal" in given else ()
         for member in members:
             if val.normalise(member, normal) != member:
@@ -178,6 +189,7 @@ class Declarations(Shapes):
             high=high[1],
             normal=normal,
             proposed=from_proposal,
+            derived=derived,
         )
         slot = self.draft.scope.slot()
         symbol_type = Type(kind, of=of, members=members, unit=unit, normal=normal)

@@ -128,6 +128,8 @@ FIELD = (
     Key("optional", "whether it may be absent; default no", _BOOL),
     Key("unit", "unit, shown behind the number; two units never mix", _TEXT),
     Key("from", "`proposal`: what will run, all that an edit may change", _enum("proposal")),
+    Key("derived_from", "`proposal`: a fact that tells of the proposal; a blind reviewer does not "
+        "see it", _enum("proposal")),
     Key("min", "smallest value allowed", _NUMBER_OR_TEXT),
     Key("max", "largest value allowed", _NUMBER_OR_TEXT),
     Key("normal", "normal form read, compared and stored: `lower` (Unicode NFKC, small letters, "

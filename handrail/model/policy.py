@@ -44,6 +44,8 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     """Normal forms applied before a rule reads the text: `lower`, `url`."""
     proposed: bool = False
     """True where the value comes from the proposal: what will run, all that an edit may change."""
+    derived: bool = False
+    """True for a fact that tells of the proposal: a blind seat does not see it either."""
 
 
 class Sampling(msgspec.Struct, frozen=True, kw_only=True):
