@@ -109,14 +109,16 @@ class Decisions(Protocol):
 class Reviews(Protocol):
     """Reviews with rounds, seats, votes and acts."""
 
-    def insert(self, review: Review, first: Round) -> None: ...
+    def insert(self, review: Review, first: Round) -> bytes:
+        """Store a review with its first round; returns the round's stored bytes."""
 
     def get(self, review_id: str) -> Review | None: ...
 
     def replace(self, old: Review, new: Review) -> bool:
         """Compare-and-set on (status, round, stage) of `old`; False where it moved."""
 
-    def add_round(self, new: Round) -> None: ...
+    def add_round(self, new: Round) -> bytes:
+        """Store the next round; returns its stored bytes, which the log commits to."""
 
     def round(self, review_id: str, number: int) -> Round: ...
 

@@ -131,6 +131,11 @@ ACTOR = Kind(
     "a person id (p_…), `system`, or the name of a program without @ or control characters",
 )
 DECISIONS = _many(DECISION, "decision ids")
+ROUND = Kind(
+    "round id",
+    _text(re.compile(r"r_[0-9abcdefghjkmnpqrstvwxyz]{26}/[1-9][0-9]*\Z")),
+    "a review id, a slash and the number of the round",
+)
 
 # --------------------------------------------------------------------------------------------
 # The catalogue
@@ -286,6 +291,8 @@ CATALOGUE: dict[str, EntryType] = {
             "to": AUDIENCE,
             "due": TIME,
             "round": COUNT,
+            "round_id": ROUND,
+            "commit": COMMITMENT,
             "behind": REVIEW,
             "blind": FLAG,
         },
@@ -322,7 +329,13 @@ CATALOGUE: dict[str, EntryType] = {
     "review.advanced": EntryType(
         "An edit started the next round.",
         {"review": REVIEW, "round": COUNT},
-        {"person": PERSON, "mode": _MODE, "rules": NAMES, "commit": COMMITMENT},
+        {
+            "person": PERSON,
+            "mode": _MODE,
+            "rules": NAMES,
+            "round_id": ROUND,
+            "commit": COMMITMENT,
+        },
     ),
     "review.decided": EntryType(
         "The review is closed with a verdict, which may be undone for a while.",
@@ -494,6 +507,7 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
 TABLES: dict[str, Table] = {
     "decisions": Table(key="id", columns=("workflow", "lane", "mode", "commit")),
     "reviews": Table(key="id", columns=("status", "round", "verdict")),
+    "rounds": Table(key="id", columns=("commit",)),
     "votes": Table(key="id", columns=("review", "round", "person", "said", "commit")),
     "outcomes": Table(key="decision", columns=("verdict", "commit", "released")),
     "grants": Table(key="id", columns=("decision", "state")),
@@ -531,6 +545,8 @@ _MINTED = Fold(
     fixed={"state": GrantState.GRANTED.value},
 )
 
+_ROUND = Fold(table="rounds", key="round_id", sets={"commit": "commit"})
+
 FOLDED: dict[str, tuple[Fold, ...]] = {
     "decision.submitted": (
         Fold(
@@ -545,8 +561,12 @@ FOLDED: dict[str, tuple[Fold, ...]] = {
             key="review",
             fixed={"status": ReviewStatus.OPEN.value, "round": 1, "verdict": None},
         ),
+        _ROUND,
     ),
-    "review.advanced": (Fold(table="reviews", key="review", sets={"round": "round"}),),
+    "review.advanced": (
+        Fold(table="reviews", key="review", sets={"round": "round"}),
+        _ROUND,
+    ),
     "review.decided": (
         Fold(
             table="reviews",

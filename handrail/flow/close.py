@@ -252,27 +252,42 @@ def _leave(tx: Transaction, review: Review, decision: Decision, actor: str) -> N
     lead = tx.decisions.of_review(review.id, 1)[0]
     if decision.id == review.lead:
         rest = msgspec.structs.replace(rest, lead=lead.decision.id, round=review.round + 1)
-        tx.reviews.add_round(
-            Round(
-                review=review.id,
-                number=rest.round,
-                proposal=lead.decision.proposal,
-                ruling=lead.ruling,
-                started_at=tx.now(),
-            )
-        )
-    if not tx.reviews.replace(review, rest):
-        raise Conflict(f"{review.id} moved; try again")
-    if rest.round != review.round:
-        owner = owner_of(lead.decision.workflow, lead.decision.subject, lead.decision.id)
-        proposal = msgspec.json.encode(lead.decision.proposal, order="deterministic")
-        note(
-            tx,
-            "review.advanced",
-            actor,
+        following = Round(
             review=review.id,
-            round=rest.round,
-            mode=lead.ruling.mode,
-            rules=tuple(fired.rule for fired in lead.ruling.fired) or None,
-            commit=commit(tx, owner, "round", proposal),
+            number=rest.round,
+            proposal=lead.decision.proposal,
+            ruling=lead.ruling,
+            started_at=tx.now(),
         )
+        start_round(tx, review, rest, following, actor)
+    elif not tx.reviews.replace(review, rest):
+        raise Conflict(f"{review.id} moved; try again")
+
+
+def start_round(tx: Transaction, old: Review, new: Review, following: Round, actor: str) -> None:
+    """Store the next round and move the review to it, by compare-and-set."""
+    body = tx.reviews.add_round(following)
+    if not tx.reviews.replace(old, new):
+        raise Conflict(f"{old.id} moved; look at it again")
+    note(
+        tx,
+        "review.advanced",
+        actor,
+        review=old.id,
+        round=following.number,
+        round_id=f"{old.id}/{following.number}",
+        person=following.editor,
+        mode=following.ruling.mode,
+        rules=tuple(fired.rule for fired in following.ruling.fired) or None,
+        commit=seal_round(tx, following, body),
+    )
+
+
+def seal_round(tx: Transaction, sealed: Round, body: bytes) -> str:
+    """Commitment to a round under the key of the decision that led its review then."""
+    filed = tx.decisions.get(sealed.ruling.decision_id)
+    if filed is None:
+        raise Conflict(f"the decision of {sealed.review} is gone; run `handrail audit verify`")
+    decision = filed.decision
+    owner = owner_of(decision.workflow, decision.subject, decision.id)
+    return commit(tx, owner, "round", body)

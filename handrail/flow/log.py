@@ -18,6 +18,7 @@ from handrail.ports import Anchor, Checkpoint, Signer, StateRow, Transaction
 
 FIELD_OF_TABLE = {
     "decisions": "decision",
+    "rounds": "round",
     "votes": "vote",
     "outcomes": "outcome",
     "labels": "label",
@@ -134,11 +135,14 @@ def _sealed(tx: Transaction, row: StateRow) -> str | None:
     """The commitment to a row's content as it is stored now; None where it has no key."""
     if row.body is None or row.decision_id is None:
         return None
-    name = row.decision_id
-    if row.table == "votes":
-        # Another decision may lead the case by now; the key is that of the one that led then.
-        name = tx.reviews.round(row.columns["review"], row.columns["round"]).ruling.decision_id
     try:
+        name = row.decision_id
+        # Another decision may lead the case by now; the key is that of the one that led then.
+        if row.table == "votes":
+            name = tx.reviews.round(row.columns["review"], row.columns["round"]).ruling.decision_id
+        elif row.table == "rounds":
+            review, _, number = row.id.partition("/")
+            name = tx.reviews.round(review, int(number)).ruling.decision_id
         filed = tx.decisions.get(name)
     except msgspec.DecodeError:
         return "unreadable"

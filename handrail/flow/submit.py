@@ -10,7 +10,7 @@ import msgspec
 
 from handrail.access import Denied, Thing, Who, allow, may
 from handrail.audit.entry import commit_bytes, field_key
-from handrail.flow.close import bucket_start, count, retire, settle
+from handrail.flow.close import bucket_start, count, retire, seal_round, settle
 from handrail.flow.ports import Ports
 from handrail.flow.records import audience, key_of, note, owner_of
 from handrail.flow.refusals import tell
@@ -552,16 +552,14 @@ def _record_review(
         note(tx, "review.attached", decision.submitter, review=review.id, decision=decision.id)
         tx.wake(f"review:{review.id}")
         return
-    tx.reviews.insert(
-        review,
-        Round(
-            review=review.id,
-            number=1,
-            proposal=decision.proposal,
-            ruling=ruling,
-            started_at=tx.now(),
-        ),
+    first = Round(
+        review=review.id,
+        number=1,
+        proposal=decision.proposal,
+        ruling=ruling,
+        started_at=tx.now(),
     )
+    body = tx.reviews.insert(review, first)
     note(
         tx,
         "review.opened",
@@ -574,6 +572,8 @@ def _record_review(
         to=review.to or None,
         due=review.due,
         round=1,
+        round_id=f"{review.id}/1",
+        commit=seal_round(tx, first, body),
         behind=review.behind,
     )
     tx.outbox.add(

@@ -8,7 +8,7 @@ import msgspec
 
 from handrail.access import Denied, allow, is_blind, over_limit
 from handrail.flow.claim import require_free, require_open
-from handrail.flow.close import settle, unblock
+from handrail.flow.close import settle, start_round, unblock
 from handrail.flow.look import card_now, policy_of, still_missing
 from handrail.flow.ports import Ports
 from handrail.flow.records import audience, commit, handles_of, note, owner_of
@@ -288,27 +288,8 @@ def advance(
 ) -> Review:
     """Start the next round; votes of the last one stay in force where `keep` says so."""
     stayed = tx.reviews.votes(review.id, review.round) if keep else []
-    tx.reviews.add_round(following)
     moved = msgspec.structs.replace(review, round=following.number, case_key=None)
-    if not tx.reviews.replace(review, moved):
-        raise Conflict(f"{review.id} moved; look at it again")
-    sealed = commit(
-        tx,
-        _owner(tx, review),
-        "round",
-        msgspec.json.encode(following.proposal, order="deterministic"),
-    )
-    note(
-        tx,
-        "review.advanced",
-        actor,
-        review=review.id,
-        round=following.number,
-        person=following.editor,
-        mode=following.ruling.mode,
-        rules=tuple(fired.rule for fired in following.ruling.fired) or None,
-        commit=sealed,
-    )
+    start_round(tx, review, moved, following, actor)
     for vote in stayed:
         if vote.person != without and vote.said is not Said.REJECT:
             carried = msgspec.structs.replace(

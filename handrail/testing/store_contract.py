@@ -20,6 +20,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+import msgspec
 from msgspec.structs import replace
 
 from handrail.audit.entry import decode, encode
@@ -1673,6 +1674,7 @@ class StoreContract:
         assert all(isinstance(row, StateRow) for row in rows)
         found = {(row.table, row.id): row for row in rows}
         assert len(found) == len(rows)
+        rounds = [row.body for row in rows if row.table == "rounds" and row.body is not None]
 
         def expect(table: str, id_: str, body: bytes | None, **columns: Any) -> None:
             row = found.pop((table, id_))
@@ -1689,6 +1691,9 @@ class StoreContract:
             mode="in_the_loop",
         )
         expect("reviews", review.id, None, status="closed", round=2, verdict="rejected")
+        first = self.read(lambda tx: tx.reviews.round(review.id, 1))
+        expect("rounds", f"{review.id}/1", found["rounds", f"{review.id}/1"].body)
+        assert msgspec.json.decode(rounds[0], type=Round) == first
         expect(
             "votes",
             vote.id,

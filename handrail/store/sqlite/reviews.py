@@ -111,11 +111,11 @@ class SqliteReviews:
         self._execute: Execute = connection.execute
         self._writing = writing
 
-    def insert(self, review: Review, first: Round) -> None:
+    def insert(self, review: Review, first: Round) -> bytes:
         self._execute(_INSERT, _row(review))
         # Nobody has a seat yet.
         self._ask(self._connection.last_insert_rowid(), review, 0)
-        self.add_round(first)
+        return self.add_round(first)
 
     def get(self, review_id: str) -> Review | None:
         row = self._execute(_GET, (review_id,)).fetchone()
@@ -147,8 +147,10 @@ class SqliteReviews:
         found = self._execute(_SQL["last_lease"], (review.id, review.round)).fetchall()
         return found[0][0] or 0
 
-    def add_round(self, new: Round) -> None:
-        self._execute(_SQL["add_round"], (new.review, new.number, encode(new)))
+    def add_round(self, new: Round) -> bytes:
+        body = encode(new)
+        self._execute(_SQL["add_round"], (new.review, new.number, body))
+        return body
 
     def round(self, review_id: str, number: int) -> Round:
         row = self._execute(_SQL["round"], (review_id, number)).fetchone()
@@ -292,6 +294,13 @@ class SqliteReviews:
                 id=id_,
                 columns={"status": status, "round": round_, "verdict": verdict},
                 decision_id=lead,
+            )
+
+    def rounds_state(self) -> Iterator[StateRow]:
+        """Rows of the rounds as `Transaction.state_rows` gives them."""
+        for review, number, body, lead in self._execute(_SQL["rounds_state"]):
+            yield StateRow(
+                table="rounds", id=f"{review}/{number}", columns={}, body=body, decision_id=lead
             )
 
     def votes_state(self) -> Iterator[StateRow]:

@@ -97,6 +97,7 @@ class SqliteTransaction:
     def state_rows(self) -> Iterator[StateRow]:
         yield from self.decisions.state()
         yield from self.reviews.state()
+        yield from self.reviews.rounds_state()
         yield from self.reviews.votes_state()
         yield from self.outcomes.state()
         yield from self.grants.state()

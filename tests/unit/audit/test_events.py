@@ -39,6 +39,7 @@ SAMPLES: dict[str, Any] = {
     "policy digest": "sha256:" + COMMIT,
     "decision ids": [D, D2],
     "vote ids": [V],
+    "round id": f"{R}/1",
 }
 
 
@@ -151,7 +152,15 @@ def held_approved_and_run() -> list[dict[str, Any]]:
             mode=Mode.IN_THE_LOOP,
             commit=COMMIT,
         ),
-        made("review.opened", review=R, decision=D, workflow="campaign-launch", kind="hold"),
+        made(
+            "review.opened",
+            review=R,
+            decision=D,
+            workflow="campaign-launch",
+            kind="hold",
+            round_id=f"{R}/1",
+            commit=COMMIT,
+        ),
         made("vote.cast", P, vote=V, review=R, round=1, person=P, said=Said.APPROVE, commit=COMMIT),
         made("review.decided", P, review=R, verdict=Verdict.APPROVED, round=1, decisions=(D,)),
         made("outcome.set", P, decision=D, verdict=Verdict.APPROVED, commit=OTHER),
@@ -176,6 +185,7 @@ def stored_tables() -> dict[str, list[dict[str, Any]]]:
             }
         ],
         "reviews": [{"id": R, "status": "closed", "round": 1, "verdict": "approved"}],
+        "rounds": [{"id": f"{R}/1", "commit": COMMIT}],
         "votes": [
             {"id": V, "review": R, "round": 1, "person": P, "said": "approve", "commit": COMMIT}
         ],

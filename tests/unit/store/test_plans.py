@@ -121,6 +121,7 @@ WALKS = {
     "labels.state": "all of labels",
     "outcomes.state": "all of outcomes",
     "reviews.state": "all of reviews",
+    "reviews.rounds_state": "all of rounds; reviews by id (id=?) LEFT-JOIN",
     "reviews.votes_state": "all of votes; reviews by id (id=?) LEFT-JOIN",
 }
 """Queries that walk a table or index, each for a reason."""

@@ -138,3 +138,8 @@ SELECT id, status, round, verdict, lead FROM reviews ORDER BY seq;
 SELECT votes.id, votes.review, votes.round, votes.person, votes.said, votes.body, reviews.lead
 FROM votes LEFT JOIN reviews ON reviews.id = votes.review
 ORDER BY votes.seq;
+
+-- name: rounds_state
+SELECT rounds.review, rounds.number, rounds.body, reviews.lead
+FROM rounds LEFT JOIN reviews ON reviews.id = rounds.review
+ORDER BY rounds.rowid;
