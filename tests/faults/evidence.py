@@ -26,13 +26,14 @@ ALL = 1_000_000_000
 def collect(
     ports: Ports, anchor: Anchor, keys: Sequence[VerifierKey], *, swept: bool = False
 ) -> State:
-    """Everything there is, on one snapshot; what people are asked about, right after it."""
+    """Everything there is, on one snapshot; the anchor before it, what people are asked after it,
+    because a scheduler may be at work meanwhile."""
     from handrail.flow import USE_CASES
     from handrail.model.people import Actor
 
+    last = anchor.last()
     state = ports.store.read(_rows)
     doubts = USE_CASES[c.ListDoubts](c.ListDoubts(limit=ALL), Actor(name="checker"), ports)
-    last = anchor.last()
     return State(
         **{name: getattr(state, name) for name in state.__struct_fields__}
         | {
