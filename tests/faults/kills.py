@@ -56,6 +56,8 @@ ALONE_THREADS, FAMILY_THREADS = 5, 2
 DOWN_SECONDS = 5
 PATIENCE_SECONDS = 2.0
 """A victim that does not reach its step is killed from outside after this."""
+HEAD_START_SECONDS = 0.05
+"""What a victim gets to become the owner, where it is to die as one."""
 GRACE_SECONDS = 30.0
 """A process that does not end by itself after this hangs."""
 STEPS_EACH = 40
@@ -272,8 +274,11 @@ def reap(pids: list[int], seconds: float) -> dict[int, int]:
 
 def one(folder: Path, plan: Plan) -> tuple[str | None, list[Finding]]:
     """One round: where the victim was struck (None: it got away), and what was found."""
-    family = range(FAMILY if plan.family else 1)
-    pids = [fork(folder, f"{plan.number}.{i}", member(folder, plan, i)) for i in family]
+    pids = []
+    for index in range(FAMILY if plan.family else 1):
+        if index == 1 and plan.place not in CLIENT_POINTS:
+            time.sleep(HEAD_START_SECONDS)
+        pids.append(fork(folder, f"{plan.number}.{index}", member(folder, plan, index)))
     victim = pids[0]
     wait = plan.after / 1000 if plan.place == ANY else PATIENCE_SECONDS
     ended = reap([victim], wait)
