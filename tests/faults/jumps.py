@@ -161,6 +161,9 @@ def life(folder: Path, seed: int, number: int, steps: int, tally: Tally) -> list
         tally.effects += outside.new_effects()
         tally.in_doubt += outside.new_doubts(state)
         tally.decisions += len(state.decisions)
+    except Exception as error:  # nothing that a client or the sweep meets may be of this sort
+        what = f"{type(error).__name__}: {error}"
+        found.append(Finding(promise="defect", where=f"life {number}", what=what))
     finally:
         rig.close()
     return found

@@ -333,11 +333,11 @@ def runs_the_proposal() -> Iterator[None]:
 def value_of_another() -> Iterator[None]:
     add_round = SqliteReviews.add_round
 
-    def keep(self: SqliteReviews, new: Any) -> None:
+    def keep(self: SqliteReviews, new: Any) -> Any:
         if new.number > 1 and new.editor is None:
             before = self.round(new.review, new.number - 1)
             new = msgspec.structs.replace(new, proposal=before.proposal)
-        add_round(self, new)
+        return add_round(self, new)
 
     with mock.patch.object(SqliteReviews, "add_round", keep):
         yield
