@@ -14,8 +14,8 @@ from typing import Any
 import msgspec
 
 from handrail.access.rights import Rule, Tie, Way
-from handrail.access.rules import Thing, Who, may
-from handrail.model.commands import CastVote, DecisionView
+from handrail.access.rules import Thing, Who, is_among, may
+from handrail.model.commands import DecisionView
 from handrail.model.decision import Decision
 from handrail.model.feedback import Label
 from handrail.model.modes import ReviewStatus
@@ -89,8 +89,9 @@ def is_blind(
     """Whether `who` is to judge this review before seeing the proposal, and has not yet.
 
     `votes` and `mine` are of the review's present round. Who has a seat is as blind as it says,
-    its lease over or not. Who has none is blind where the coin was drawn and nobody has voted:
-    else one could look first and take the seat afterwards.
+    its lease over or not. Who has none is blind where the coin was drawn and nobody has voted, be
+    they asked or not: else one could look first and be seated afterwards. Only who asked for it,
+    and so never decides it, sees it meanwhile.
     """
     person = who.person
     if review.status is not ReviewStatus.OPEN or who.program:
@@ -99,8 +100,10 @@ def is_blind(
         return False
     if mine is not None:
         return mine.blind
+    if person is not None and is_among(person, thing.requesters):
+        return False
     drawn = any(coin.kind == "blind" and coin.drawn for coin in ruling.coins)
-    return drawn and not votes and review.round == 1 and may(who, CastVote, thing)
+    return drawn and not votes and review.round == 1
 
 
 def view(shown: Shown, who: Who, secret: bytes) -> Card:
