@@ -197,7 +197,6 @@ def test_what_no_rule_minds_passes_and_runs_once(house: House) -> None:
     assert again.value.receipt.state is GrantState.DONE
 
 
-@pytest.mark.ledger("A-027")
 def test_what_is_held_waits_for_a_person_and_then_runs_once(house: House) -> None:
     ruling = house.campaign(10_000.01)
     assert ruling.lane is Lane.HOLD and [fired.rule for fired in ruling.fired] == ["budget-cap"]

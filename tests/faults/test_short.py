@@ -34,8 +34,8 @@ def test_kills_break_no_promise(root: Path, tmp_path: Path) -> None:
     faults(root, results, "--only", "kills", "--seed", "5", "--from", "44", "--kills", "3")
     found = json.loads(results.read_text())
     assert [run["first"] for run in found["runs"]] == [0, 44], "a run goes on where one ended"
-    assert found["totals"]["kills"] >= 8
-    assert found["totals"]["decisions"] > 50
+    assert found["totals"]["kills"] >= 6
+    assert found["totals"]["decisions"] > 20
     assert found["totals"]["lost"] == found["totals"]["twice"] == found["totals"]["other"] == 0
 
 
