@@ -370,6 +370,25 @@ class AuditLog(Protocol):
 
     def checkpoints(self) -> list[Checkpoint]: ...
 
+    def last_checkpoint(self) -> Checkpoint | None:
+        """The largest."""
+
+
+class Tallies(msgspec.Struct, frozen=True, kw_only=True):
+    """How a workspace stands, in numbers."""
+
+    open: int
+    """Reviews that wait for people."""
+    overdue: int
+    """… whose time is over."""
+    in_doubt: int
+    """Runs nobody can vouch for."""
+    waiting: int
+    """Notices that are to be delivered."""
+    parked: int
+    """Notices that were given up."""
+    stops: int
+
 
 class Transaction(Protocol):
     """One unit of work: all of it is durable when `write` returns, or none of it is."""
@@ -409,6 +428,9 @@ class Transaction(Protocol):
 
     def wake_at(self, at: int) -> None:
         """Tell the scheduler, after the commit, that something falls due at `at`."""
+
+    def tallies(self) -> Tallies:
+        """Counted now. Takes a look at each open review, undelivered notice and run in doubt."""
 
     def state_rows(self) -> Iterator[StateRow]:
         """Every row that `verify --against-state` compares with the folded log."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
 from typing import Any
 
@@ -29,6 +30,10 @@ MAX_WAITED = 10_000
 """Decisions one `WaitOutcomes` may name."""
 
 
+def _nothing(name: str) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
 class Service:
     """Answers every command of `ROUTES`; what every transport and the server end at.
 
@@ -47,6 +52,8 @@ class Service:
         self.ports = ports
         self.signals = signals
         self.only_reads: str | None = None
+        self.around: Callable[[str], AbstractContextManager[Any]] = _nothing
+        """Entered around each use case, with its command's name: where spans are made."""
         self._refresh = refresh
         self._mistakes = mistakes if mistakes is not None else {}
 
@@ -60,7 +67,8 @@ class Service:
         if self.only_reads and ROUTES[kind].method != "GET" and kind is not Preview:
             raise Refused(self.only_reads)
         try:
-            return USE_CASES[kind](command, actor, self.ports)
+            with self.around(kind.__name__):
+                return USE_CASES[kind](command, actor, self.ports)
         except NotFound as error:
             if isinstance(command, Submit | Preview) and self._mistakes:
                 wrong = "\n".join(str(mistake) for mistake in self._mistakes.values())

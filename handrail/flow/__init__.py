@@ -16,7 +16,7 @@ from handrail.flow.invitations import has_admin, invite, make_first_admin
 from handrail.flow.labels import add_label
 from handrail.flow.log import accept_restore, against_state, checkpoint, create_log, rolled_back
 from handrail.flow.people import list_people, set_person
-from handrail.flow.policies import activate
+from handrail.flow.policies import activate, get_policy, list_policies
 from handrail.flow.ports import Ports, Shelf, read_policy
 from handrail.flow.queries import (
     get_decision,
@@ -26,6 +26,7 @@ from handrail.flow.queries import (
     read_outcome,
     show_review,
 )
+from handrail.flow.reading import get_checkpoint, list_entries, prove_entry
 from handrail.flow.refusals import told
 from handrail.flow.runs import confirm, list_doubts, redeem, resolve
 from handrail.flow.sessions import (
@@ -87,6 +88,11 @@ _VERBS: dict[type[c.Command], Callable[[Any, Actor, Ports], Any]] = {
     c.SignOut: sign_out,
     c.ChangePassword: change_password,
     c.WhoAmI: who_am_i,
+    c.ListPolicies: list_policies,
+    c.GetPolicy: get_policy,
+    c.GetCheckpoint: get_checkpoint,
+    c.ListEntries: list_entries,
+    c.ProveEntry: prove_entry,
 }
 
 USE_CASES = {kind: told(kind, verb) for kind, verb in _VERBS.items()}

@@ -13,7 +13,7 @@ import msgspec
 
 from handrail.model.access import Token
 from handrail.model.errors import BadInput
-from handrail.model.feedback import Feedback, Label, Stop
+from handrail.model.feedback import Feedback, Label, PolicyVersion, Stop
 from handrail.model.outcome import Grant, Outcome, Receipt, Redeemed
 from handrail.model.people import Person
 from handrail.model.review import Card
@@ -345,6 +345,34 @@ class WhoAmI(Command, frozen=True, kw_only=True):
     """Who sends this, and what they may do."""
 
 
+class ListPolicies(Command, frozen=True, kw_only=True):
+    """The policies that rule now, by workflow."""
+
+
+class GetPolicy(Command, frozen=True, kw_only=True):
+    """One version of a policy, whole. Without `version` the one that rules now."""
+
+    workflow: str
+    version: str | None = None
+
+
+class GetCheckpoint(Command, frozen=True, kw_only=True):
+    """The latest signed head of the log (C2SP tlog-checkpoint)."""
+
+
+class ListEntries(Command, frozen=True, kw_only=True):
+    """Entries of the log from the index `start` on, each in the very bytes the tree covers."""
+
+    start: int = 0
+    limit: int = 1000
+
+
+class ProveEntry(Command, frozen=True, kw_only=True):
+    """The proof (C2SP tlog-proof) that an entry is in the log, under its latest checkpoint."""
+
+    index: int
+
+
 class ListFeedback(Command, frozen=True, kw_only=True):
     workflow: str | None = None
     limit: int = 1000
@@ -459,6 +487,46 @@ class Me(msgspec.Struct, frozen=True, kw_only=True):
     """When the session or token is over, if it is not used before."""
 
 
+class PolicyLine(msgspec.Struct, frozen=True, kw_only=True):
+    """A policy that rules now, in one line."""
+
+    workflow: str
+    title: str
+    version: str
+    gate_digest: str
+    activated_at: int
+    activated_by: str
+    """Handle, or the name of a program."""
+
+
+class LogHead(msgspec.Struct, frozen=True, kw_only=True):
+    """A signed head of the log."""
+
+    size: int
+    checkpoint: str
+    """The signed note, as verifiers read it."""
+    at: int
+
+
+class LogEntries(msgspec.Struct, frozen=True, kw_only=True):
+    """A run of entries of the log."""
+
+    start: int
+    size: int
+    """Entries the log has by now."""
+    entries: list[str]
+    """Canonical JSON, one text an entry; its UTF-8 bytes are what the tree covers."""
+
+
+class EntryProof(msgspec.Struct, frozen=True, kw_only=True):
+    """That an entry is in the log: all that a stranger's program needs beside the verifier key."""
+
+    index: int
+    entry: str
+    proof: str
+    """The proof file, with its checkpoint inside."""
+
+
 class Doubt(msgspec.Struct, frozen=True, kw_only=True):
     """A run nobody can vouch for yet."""
 
@@ -511,6 +579,11 @@ ROUTES: dict[type[Command], Route] = {
     SetPerson: _route("POST", "/people", Person),
     ListPeople: _route("GET", "/people", list[Person]),
     ListFeedback: _route("GET", "/feedback", list[Feedback]),
+    ListPolicies: _route("GET", "/policies", list[PolicyLine]),
+    GetPolicy: _route("GET", "/policies/{workflow}", PolicyVersion),
+    GetCheckpoint: _route("GET", "/audit/checkpoint", LogHead),
+    ListEntries: _route("GET", "/audit/entries", LogEntries),
+    ProveEntry: _route("GET", "/audit/proof", EntryProof),
     MakeToken: _route("POST", "/tokens", MadeToken),
     ListTokens: _route("GET", "/tokens", list[Token]),
     RevokeToken: _route("POST", "/tokens/{token_id}/revoke", Token),

@@ -1037,6 +1037,17 @@ class StoreContract:
         anchored = replace(first, anchored=True)
         self.write(lambda tx: tx.audit.add_checkpoint(anchored))
         assert self.read(lambda tx: tx.audit.checkpoints()) == [anchored, second]
+        assert self.read(lambda tx: tx.audit.last_checkpoint()) == second
+
+    def test_without_a_checkpoint_there_is_no_last(self) -> None:
+        assert self.read(lambda tx: tx.audit.last_checkpoint()) is None
+
+    def test_a_new_store_tallies_nothing(self) -> None:
+        tallies = self.read(lambda tx: tx.tallies())
+        assert set(msgspec.structs.asdict(tallies).values()) == {0}
+        stop = Stop(workflow="*", reason="a test", by="ann", at=1)
+        self.write(lambda tx: tx.stops.put(stop))
+        assert self.read(lambda tx: tx.tallies()).stops == 1
 
     # ------------------------------------------------------------------ all or nothing
 

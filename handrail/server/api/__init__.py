@@ -2,7 +2,17 @@
 
 from litestar.handlers import HTTPRouteHandler
 
-from handrail.server.api import access, decisions, feedback, grants, people, reviews, stops
+from handrail.server.api import (
+    access,
+    audit,
+    decisions,
+    feedback,
+    grants,
+    people,
+    policies,
+    reviews,
+    stops,
+)
 
 HANDLERS: list[HTTPRouteHandler] = [
     *decisions.handlers,
@@ -12,5 +22,7 @@ HANDLERS: list[HTTPRouteHandler] = [
     *people.handlers,
     *feedback.handlers,
     *access.handlers,
+    *policies.handlers,
+    *audit.handlers,
 ]
 """Every handler under `/api/v1`."""

@@ -107,3 +107,9 @@ class PostgresAudit:
             Checkpoint(size=size, text=text, at=at, anchored=anchored)
             for size, text, at, anchored in self._session.all(_SQL["checkpoints"])
         ]
+
+    def last_checkpoint(self) -> Checkpoint | None:
+        row = self._session.one(_SQL["last_checkpoint"])
+        if row is None:
+            return None
+        return Checkpoint(size=row[0], text=row[1], at=row[2], anchored=row[3])

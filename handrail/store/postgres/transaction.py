@@ -7,7 +7,7 @@ from typing import Any
 
 import psycopg
 
-from handrail.ports import StateRow
+from handrail.ports import StateRow, Tallies
 from handrail.store.postgres.access import PostgresAccess
 from handrail.store.postgres.audit import PostgresAudit
 from handrail.store.postgres.counters import PostgresCounters
@@ -18,10 +18,13 @@ from handrail.store.postgres.outbox import PostgresOutbox
 from handrail.store.postgres.outcomes import PostgresOutcomes
 from handrail.store.postgres.people import PostgresPeople
 from handrail.store.postgres.policies import PostgresPolicies
+from handrail.store.postgres.queries import queries
 from handrail.store.postgres.reviews import PostgresReviews
 from handrail.store.postgres.session import Session
 from handrail.store.postgres.stops import PostgresStops
 from handrail.store.postgres.subjects import PostgresSubjects
+
+_TALLIES = queries("tallies")["now"]
 
 Mark = tuple[int, int]
 """Locks held and entries that wait, where a use case begins."""
@@ -94,6 +97,10 @@ class PostgresTransaction:
         self._refuse_query()
         if self._mine_at is None or at < self._mine_at:
             self._mine_at = at
+
+    def tallies(self) -> Tallies:
+        [row] = self.session.all(_TALLIES, (self._now,))
+        return Tallies(**dict(zip(Tallies.__struct_fields__, row, strict=True)))
 
     def state_rows(self) -> Iterator[StateRow]:
         yield from self.decisions.state()

@@ -150,3 +150,8 @@ class SqliteAudit:
             Checkpoint(size=size, text=text, at=at, anchored=bool(anchored))
             for size, text, at, anchored in self._execute(_SQL["checkpoints"])
         ]
+
+    def last_checkpoint(self) -> Checkpoint | None:
+        for size, text, at, anchored in self._execute(_SQL["last_checkpoint"]).fetchall():
+            return Checkpoint(size=size, text=text, at=at, anchored=bool(anchored))
+        return None

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import apsw
 
-from handrail.ports import StateRow
+from handrail.ports import StateRow, Tallies
 from handrail.store.sqlite.access import SqliteAccess
 from handrail.store.sqlite.audit import Mark, SqliteAudit
 from handrail.store.sqlite.counters import SqliteCounters
@@ -17,9 +17,12 @@ from handrail.store.sqlite.outbox import SqliteOutbox
 from handrail.store.sqlite.outcomes import SqliteOutcomes
 from handrail.store.sqlite.people import SqlitePeople
 from handrail.store.sqlite.policies import SqlitePolicies
+from handrail.store.sqlite.queries import queries
 from handrail.store.sqlite.reviews import SqliteReviews
 from handrail.store.sqlite.stops import SqliteStops
 from handrail.store.sqlite.subjects import SqliteSubjects
+
+_TALLIES = queries("tallies")["now"]
 
 
 class SqliteTransaction:
@@ -31,6 +34,7 @@ class SqliteTransaction:
 
     def __init__(self, connection: apsw.Connection, *, writing: bool) -> None:
         self.writing = writing
+        self._execute = connection.execute
         self.decisions = SqliteDecisions(connection)
         self.reviews = SqliteReviews(connection, writing=writing)
         self.outcomes = SqliteOutcomes(connection)
@@ -93,6 +97,10 @@ class SqliteTransaction:
         self._refuse_query()
         if self._mine_at is None or at < self._mine_at:
             self._mine_at = at
+
+    def tallies(self) -> Tallies:
+        [row] = self._execute(_TALLIES, (self._now,)).fetchall()
+        return Tallies(**dict(zip(Tallies.__struct_fields__, row, strict=True)))
 
     def state_rows(self) -> Iterator[StateRow]:
         yield from self.decisions.state()

@@ -107,9 +107,14 @@ WALKS = {
     "access.tokens": "all of tokens",
     "audit.checkpoints": "all of checkpoints by size",
     "audit.head": "all of audit_head",
+    "audit.last_checkpoint": "all of checkpoints by size",  # from its end; one row
     "people.all": "all of people",
     "policies.workflows": "all of active_policies",
     "stops.all": "all of stops",
+    "tallies.now": (
+        "review_asks by key (who=?); review_asks by key (who=?); grants by grants_state (state=?); "
+        "notices by notices_due (next_at>?); all of notices by notices_undelivered; all of stops"
+    ),
     # A partial index from its start, which ends at the first row or the limit.
     "outbox.undelivered": "all of notices by notices_undelivered",
     "people.registered": "all of people by people_registered",

@@ -60,3 +60,6 @@ ON CONFLICT (size) DO UPDATE SET
 
 -- name: checkpoints
 SELECT size, text, at, anchored FROM checkpoints ORDER BY size;
+
+-- name: last_checkpoint
+SELECT size, text, at, anchored FROM checkpoints ORDER BY size DESC LIMIT 1;

@@ -41,3 +41,6 @@ ON CONFLICT (size) DO UPDATE SET
 
 -- name: checkpoints
 SELECT size, text, at, anchored FROM checkpoints ORDER BY size, seq;
+
+-- name: last_checkpoint
+SELECT size, text, at, anchored FROM checkpoints ORDER BY size DESC LIMIT 1;
