@@ -36,15 +36,25 @@ RIGHTS: dict[str, str] = {
     "people.write": "invite and switch off people, and change what they hold",
     "tokens.read": "list API tokens",
     "tokens.write": "make and revoke API tokens",
+    "policies.read": "read policies and their versions",
     "policies.write": "propose policies",
     "settings.write": "change settings",
     "audit.read": "read and verify the log",
     "export.read": "export the log and the decisions",
+    "metrics.read": "read counters and gauges of the server",
 }
 """Each right with what it lets one do."""
 
 EVERYBODY = frozenset(
-    {"sign_in", "account.see", "account.own", "decisions.own", "reviews.decide", "stops.read"}
+    {
+        "sign_in",
+        "account.see",
+        "account.own",
+        "decisions.own",
+        "reviews.decide",
+        "stops.read",
+        "policies.read",
+    }
 )
 """What each person who is signed in may do, whatever they hold."""
 
@@ -66,7 +76,14 @@ ROLES: dict[str, Role] = {
     "admin": Role(
         says="Runs the workspace: people, tokens, settings. Gives no right to decide anything.",
         rights=frozenset(
-            {"people.read", "people.write", "tokens.read", "tokens.write", "settings.write"}
+            {
+                "metrics.read",
+                "people.read",
+                "people.write",
+                "settings.write",
+                "tokens.read",
+                "tokens.write",
+            }
         ),
     ),
     "lead": Role(
@@ -76,6 +93,7 @@ ROLES: dict[str, Role] = {
                 "decisions.read",
                 "feedback.read",
                 "grants.settle",
+                "metrics.read",
                 "people.read",
                 "reviews.assign",
                 "reviews.read",
@@ -91,6 +109,7 @@ ROLES: dict[str, Role] = {
                 "decisions.read",
                 "export.read",
                 "feedback.read",
+                "metrics.read",
                 "people.read",
                 "reviews.read",
                 "tokens.read",
@@ -144,9 +163,11 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
 SCOPES: dict[str, Scope] = {
     "decisions:submit": Scope(
         says="Hand in decisions; wait for, run and withdraw its own.",
-        rights=frozenset({"decisions.submit", "decisions.own", "grants.own"}),
+        rights=frozenset({"decisions.submit", "decisions.own", "grants.own", "policies.read"}),
     ),
-    "decisions:read": Scope(says="Read every decision.", rights=frozenset({"decisions.read"})),
+    "decisions:read": Scope(
+        says="Read every decision.", rights=frozenset({"decisions.read", "policies.read"})
+    ),
     "grants:run": Scope(
         says="Run what others handed in.", rights=frozenset({"decisions.read", "grants.run"})
     ),
@@ -157,9 +178,14 @@ SCOPES: dict[str, Scope] = {
         says="Press and release the stop button.",
         rights=frozenset({"stops.read", "stops.write"}),
     ),
-    "audit:read": Scope(says="Read and verify the log.", rights=frozenset({"audit.read"})),
+    "audit:read": Scope(
+        says="Read and verify the log.", rights=frozenset({"audit.read", "policies.read"})
+    ),
     "export:read": Scope(
         says="Export the log and the decisions.", rights=frozenset({"export.read"})
+    ),
+    "metrics:read": Scope(
+        says="Read counters and gauges of the server.", rights=frozenset({"metrics.read"})
     ),
 }
 """What a token can be made for."""
@@ -282,5 +308,10 @@ COMMAND_RIGHTS: dict[type[c.Command], Rule] = {
     c.SignOut: _any("account.own"),
     c.ChangePassword: _any("account.own"),
     c.WhoAmI: _any("account.see"),
+    c.ListPolicies: _any("policies.read"),
+    c.GetPolicy: _any("policies.read"),
+    c.GetCheckpoint: _any("audit.read"),
+    c.ListEntries: _any("audit.read"),
+    c.ProveEntry: _any("audit.read"),
 }
 """What each command needs. A command without a rule is refused to everybody."""

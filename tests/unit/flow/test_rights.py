@@ -238,6 +238,11 @@ COMMANDS: dict[type[c.Command], Callable[[Scene, Any], c.Command]] = {
     c.SignOut: lambda s, it: c.SignOut(),
     c.ChangePassword: lambda s, it: c.ChangePassword(old=PASSWORD, new="four brown bears sleep"),
     c.WhoAmI: lambda s, it: c.WhoAmI(),
+    c.ListPolicies: lambda s, it: c.ListPolicies(),
+    c.GetPolicy: lambda s, it: c.GetPolicy(workflow="refund"),
+    c.GetCheckpoint: lambda s, it: c.GetCheckpoint(),
+    c.ListEntries: lambda s, it: c.ListEntries(),
+    c.ProveEntry: lambda s, it: c.ProveEntry(index=0),
 }
 
 ABOUT = {
@@ -312,6 +317,7 @@ def wanted(kind: type[c.Command], name: str) -> int:
             c.Preview,
             c.SetStop,
             c.ClearStop,
+            c.GetPolicy,
         )
         if elsewhere and bound:
             return False
