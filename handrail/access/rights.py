@@ -270,6 +270,15 @@ COMMAND_RIGHTS: dict[type[c.Command], Rule] = {
     c.WaitOutcome: _SEES_DECISION,
     c.WaitOutcomes: _SEES_DECISION,
     c.Withdraw: Rule(ways=(Way("decisions.own", Tie.OWN),), sees=c.GetDecision),
+    c.Reverse: Rule(
+        ways=(
+            Way("decisions.own", Tie.OWN),
+            Way("reviews.decide", Tie.ASKED),
+            Way("reviews.decide", Tie.VOTED),
+            Way("reviews.assign"),
+        ),
+        sees=c.GetDecision,
+    ),
     c.AddLabel: Rule(ways=(Way("labels.write"),), sees=c.GetDecision),
     c.Redeem: _RUNS,
     c.Confirm: _RUNS,

@@ -15,17 +15,29 @@ import msgspec
 
 from handrail.access.rights import Rule, Tie, Way
 from handrail.access.rules import Thing, Who, is_among, may
-from handrail.model.commands import DecisionView
+from handrail.model.commands import (
+    Ask,
+    Assign,
+    CastVote,
+    Command,
+    Comment,
+    DecisionView,
+    Escalate,
+    Snooze,
+)
 from handrail.model.decision import Decision
 from handrail.model.feedback import Label
 from handrail.model.modes import ReviewStatus
 from handrail.model.outcome import Grant, Outcome
-from handrail.model.review import Card, Review, Round, Seat, Vote
+from handrail.model.review import Act, Card, Review, Round, Seat, Vote
 from handrail.model.ruling import Approval, Ruling
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 LISTED = 100
 """Decision ids a card names at most."""
+
+ACTS: tuple[type[Command], ...] = (CastVote, Escalate, Ask, Snooze, Assign, Comment)
+"""What can be done to an open review."""
 
 _DECIDER = Rule(ways=(Way("reviews.decide", Tie.ASKED), Way("reviews.decide", Tie.VOTED)))
 
@@ -47,6 +59,8 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     """Those whose lease holds."""
     mine: Seat | None
     """The seat of who looks in this round, its lease over or not."""
+    acts: tuple[Act, ...] = ()
+    """What people did to it besides voting, in order."""
     missing: tuple[Approval, ...]
     handles: dict[str, str]
     """Person id to handle, for everybody named here."""
@@ -141,6 +155,7 @@ def view(shown: Shown, who: Who, secret: bytes) -> Card:
             editable=shown.editable,
             fields=shown.fields,
             choices=shown.choices,
+            may=_may(shown, who),
             requester=lead.requester,
             test=lead.test,
             decision_ids=(lead.id,),
@@ -201,6 +216,8 @@ def view(shown: Shown, who: Who, secret: bytes) -> Card:
             }
             for vote in (shown.votes if all_said else ())
         ),
+        history=_history(shown, who, all_said),
+        may=_may(shown, who),
         reasons=shown.reasons,
         editable=shown.editable,
         fields=shown.fields,
@@ -223,6 +240,35 @@ def _sees_what_others_said(who: Who, thing: Thing) -> bool:
     return may(who, "reviews.read") or may(who, _DECIDER, thing)
 
 
+def _may(shown: Shown, who: Who) -> tuple[str, ...]:
+    """The acts they may do now. A vote is cast once a round, and not while another comes first."""
+    if shown.review.status is not ReviewStatus.OPEN:
+        return ()
+    names = [kind.__name__ for kind in ACTS if may(who, kind, shown.thing)]
+    voted = any(who.person is not None and vote.person == who.person.id for vote in shown.votes)
+    if voted or shown.review.behind is not None:
+        names = [name for name in names if name != CastVote.__name__]
+    return tuple(names)
+
+
+def _history(shown: Shown, who: Who, all_said: bool) -> tuple[dict[str, Any], ...]:
+    """What was done, oldest first. Who does not decide it sees questions, and what they did."""
+    handle = shown.handles.get
+    return tuple(
+        {
+            "kind": act.kind,
+            "by": handle(act.by or "", act.by),
+            "to": [handle(name, name) for name in act.to],
+            "at": act.at,
+            "reason": act.reason,
+            "comment": act.comment,
+            "until": act.until,
+        }
+        for act in shown.acts
+        if all_said or act.kind == "ask" or act.by == who.id
+    )
+
+
 class Known(msgspec.Struct, frozen=True, kw_only=True):
     """A decision with what became of it, as loaded; `decision_view` says what is shown of it."""
 
@@ -242,6 +288,7 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     mine: Seat | None = None
     handles: dict[str, str]
     labels: tuple[Label, ...] = ()
+    reversed_by: str | None = None
 
 
 def decision_view(known: Known, who: Who) -> DecisionView:
@@ -283,6 +330,7 @@ def decision_view(known: Known, who: Who) -> DecisionView:
         grant=known.grant if runs else None,
         review=None if review is None else _review_of(known, review),
         labels=known.labels if runs else (),
+        reversed_by=known.reversed_by,
     )
 
 
@@ -304,11 +352,16 @@ def _review_of(known: Known, review: Review) -> dict[str, Any]:
 
 def _what(shown: Shown) -> str:
     """One sentence: the title, the subject, and what the proposal sets."""
-    sets = ", ".join(f"{name} = {value}" for name, value in shown.round.proposal.items())
+    proposal = shown.round.proposal
+    if shown.lead.reverses is not None:
+        undone = proposal.get("undo")
+        proposal = undone if isinstance(undone, dict) else {}
+    sets = ", ".join(f"{name} = {value}" for name, value in proposal.items())
     subject = f" {shown.review.subject}" if shown.review.subject else ""
     more = f" (and {shown.review.attached - 1} more of the same case)"
+    undo = "Undo " if shown.lead.reverses is not None else ""
     return (
-        f"{shown.title}{subject}"
+        f"{undo}{shown.title}{subject}"
         + (f": {sets}" if sets else "")
         + (more if shown.review.attached > 1 else "")
     )

@@ -266,6 +266,7 @@ CATALOGUE: dict[str, EntryType] = {
             "test": FLAG,
             "review": REVIEW,
             "supersedes": DECISION,
+            "reverses": DECISION,
             "expires_at": TIME,
         },
     ),
@@ -278,6 +279,11 @@ CATALOGUE: dict[str, EntryType] = {
         "A newer decision about the subject replaced it.",
         {"decision": DECISION, "by": DECISION},
         {"review": REVIEW},
+    ),
+    "decision.reversed": EntryType(
+        "Somebody asked to undo what passed or was approved: its grant is void, or people decide.",
+        {"decision": DECISION},
+        {"by": DECISION, "grant": GRANT, "commit": COMMITMENT},
     ),
     "decision.expired": EntryType(
         "Its time ran out undecided.", {"decision": DECISION}, {"review": REVIEW}

@@ -28,6 +28,7 @@ from handrail.flow.queries import (
 )
 from handrail.flow.reading import get_checkpoint, list_entries, prove_entry
 from handrail.flow.refusals import told
+from handrail.flow.reverse import reverse
 from handrail.flow.runs import confirm, list_doubts, redeem, resolve
 from handrail.flow.sessions import (
     accept_invitation,
@@ -56,6 +57,7 @@ _VERBS: dict[type[c.Command], Callable[[Any, Actor, Ports], Any]] = {
     c.ListDecisions: list_decisions,
     c.WaitOutcome: read_outcome,
     c.Withdraw: withdraw,
+    c.Reverse: reverse,
     c.AddLabel: add_label,
     c.Redeem: redeem,
     c.Confirm: confirm,

@@ -27,14 +27,13 @@ CALLBACK = "outcome.released"
 
 def effect_digest(decision: Decision, value: Any) -> str:
     """What was seen is what runs: RFC 8785 + SHA-256 over workflow, subject, facts and value."""
-    return digest(
-        {
-            "workflow": decision.workflow,
-            "subject": decision.subject,
-            "facts": decision.facts,
-            "value": value,
-        }
-    )
+    what = {
+        "workflow": decision.workflow,
+        "subject": decision.subject,
+        "facts": decision.facts,
+        "value": value,
+    }
+    return digest(what if decision.reverses is None else {**what, "reverses": decision.reverses})
 
 
 def bucket_start(at: int, window_us: int) -> int:
@@ -47,7 +46,7 @@ def count(
     tx: Transaction, policy: Policy, decision: Decision, over: str, record: Record | None = None
 ) -> None:
     """Add a decision to the counters behind the policy's aggregates, in this transaction."""
-    if decision.test or not policy.aggregates:
+    if decision.test or decision.reverses is not None or not policy.aggregates:
         return
     if record is None:
         record = policy.ingest(decision.facts, decision.proposal)
@@ -90,6 +89,7 @@ def settle(
         why=why,
         reason=reason,
         by=by,
+        reverses=decision.reverses,
         at=now,
         digest=effect_digest(decision, value if verdict.allows else None),
         release_at=now + undo_us,

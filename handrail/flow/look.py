@@ -68,6 +68,7 @@ def load(tx: Transaction, ports: Ports, review: Review, who: Who | None = None) 
     votes = tx.reviews.votes(review.id, review.round)
     seats = tx.reviews.seats(review.id, review.round, tx.now())
     gaps = still_missing(tx, ports, review, current, votes)
+    acts = tx.reviews.acts(review.id) if who is not None else []
     person = who.person if who is not None else None
     named = {
         *(vote.person for vote in votes),
@@ -75,6 +76,7 @@ def load(tx: Transaction, ports: Ports, review: Review, who: Who | None = None) 
         *review.to,
         *(name for need in gaps for name in need.of),
         review.decided_by,
+        *(name for act in acts for name in (act.by, *act.to)),
     }
     proposed = tuple(field.name for field in policy.fields if field.proposed or field.derived)
     return Shown(
@@ -89,11 +91,12 @@ def load(tx: Transaction, ports: Ports, review: Review, who: Who | None = None) 
         votes=tuple(votes),
         seats=tuple(seats),
         mine=tx.reviews.seat(review.id, review.round, person.id) if person is not None else None,
+        acts=tuple(acts),
         missing=gaps,
         handles=handles_of(tx, named),
         title=policy.title or review.workflow,
         reasons=policy.reasons,
-        editable=policy.edit_fields,
+        editable=() if filed[0].decision.reverses else policy.edit_fields,
         fields={
             field.name: msgspec.to_builtins(field)
             for field in policy.fields

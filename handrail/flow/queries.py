@@ -20,6 +20,7 @@ from handrail.flow.claim import names_of
 from handrail.flow.look import load
 from handrail.flow.ports import Ports
 from handrail.flow.records import handles_of
+from handrail.flow.reverse import reversal_of
 from handrail.flow.who import decision_thing, enter, get_filed, get_review
 from handrail.model.commands import (
     DecisionView,
@@ -32,7 +33,7 @@ from handrail.model.commands import (
 )
 from handrail.model.errors import BadInput
 from handrail.model.feedback import Feedback
-from handrail.model.modes import Lane, ReviewKind, ReviewStatus, Said
+from handrail.model.modes import Lane, Mode, ReviewKind, ReviewStatus, Said
 from handrail.model.outcome import Outcome
 from handrail.model.people import Actor, Person, folded
 from handrail.model.review import Card
@@ -90,6 +91,7 @@ def _known(tx: Transaction, ports: Ports, filed: Filed, who: Who) -> Known:
         round=None,
         handles=handles_of(tx, review.to) if review is not None else {},
         labels=tuple(tx.labels.of(filed.decision.id)),
+        reversed_by=_reversed_by(tx, filed, outcome),
     )
     if review is None or review.status is not ReviewStatus.OPEN:
         return known
@@ -102,6 +104,13 @@ def _known(tx: Transaction, ports: Ports, filed: Filed, who: Who) -> Known:
         holders=tuple(names.get(seat.holder, seat.holder) for seat in seats),
         mine=tx.reviews.seat(review.id, review.round, person.id) if person is not None else None,
     )
+
+
+def _reversed_by(tx: Transaction, filed: Filed, outcome: Outcome[Any] | None) -> str | None:
+    if outcome is None or not outcome.released or not outcome.allowed:
+        return None
+    found = reversal_of(tx, filed.decision)
+    return found.decision.id if found is not None else None
 
 
 def get_decision(command: GetDecision, actor: Actor, ports: Ports) -> DecisionView:
@@ -117,7 +126,7 @@ def get_decision(command: GetDecision, actor: Actor, ports: Ports) -> DecisionVi
 
 
 def list_decisions(command: ListDecisions, actor: Actor, ports: Ports) -> list[DecisionView]:
-    """Newest first: all of them, or what one handed in, asked for, or is asked to decide now."""
+    """Newest first: all of them, or what one handed in, asked for, watches or is to decide."""
     if command.state not in (None, "open", "done", "in_doubt"):
         raise BadInput(f"{command.state!r} is none of open, done, in_doubt", "/state")
     limit = _limit(command.limit)
@@ -126,14 +135,15 @@ def list_decisions(command: ListDecisions, actor: Actor, ports: Ports) -> list[D
         who = enter(tx, actor, meet=False)
         allow(who, ListDecisions, Thing(workflow=command.workflow))
         found: dict[str, Filed] = {}
-        if may(who, "decisions.read"):
+        if may(who, "decisions.read") and not command.mine:
             found = _found(tx, who, command, limit)
         else:
             found = _found(tx, who, command, limit, submitter=who.id)
-            if who.person is not None:
-                handle = folded(who.person.handle)
-                found |= _found(tx, who, command, limit, requester=handle)
+            if not who.program:
+                found |= _found(tx, who, command, limit, requester=folded(who.name))
+            if who.person is not None and not command.mine:
                 found |= _waiting(tx, who.person, command, limit)
+                found |= _watched(tx, ports, who, command, limit)
         views = []
         newest = sorted(found.values(), key=_submitted_at, reverse=True)
         for filed in newest[:limit]:
@@ -189,6 +199,25 @@ def _waiting(
                 and (command.before is None or decision.id < command.before)
             ):
                 found[decision.id] = filed
+    return found
+
+
+def _watched(
+    tx: Transaction, ports: Ports, who: Who, command: ListDecisions, limit: int
+) -> dict[str, Filed]:
+    """What passed on the loop in the workflows whose policy sends reviews to this person."""
+    found: dict[str, Filed] = {}
+    if who.person is None or command.lane not in (None, Lane.PASS):
+        return found
+    for workflow in tx.policies.workflows():
+        routes = ports.shelf.active(tx, workflow).routes
+        if not who.person.is_one_of(name for line in routes for name in line.route.to):
+            continue
+        if command.workflow in (None, workflow):
+            narrowed = msgspec.structs.replace(command, workflow=workflow, lane=Lane.PASS.value)
+            for name, filed in _found(tx, who, narrowed, limit).items():
+                if filed.ruling.mode is Mode.ON_THE_LOOP:
+                    found[name] = filed
     return found
 
 
@@ -284,8 +313,8 @@ def _feedback(tx: Transaction, ports: Ports, filed: Filed, who: Who) -> list[Fee
     """One row a vote. None of a review that `who` is to judge blind and has not yet."""
     assert filed.review_id is not None
     review = tx.reviews.get(filed.review_id)
-    if review is None:
-        return []
+    if review is None or filed.decision.reverses is not None:
+        return []  # a reversal is no proposal of a machine
     if review.status is ReviewStatus.OPEN and who.person is not None:
         known = _known(tx, ports, filed, who)
         if decision_view(known, who).blind:

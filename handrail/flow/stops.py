@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from handrail.access import Thing, allow
 from handrail.flow.ports import Ports
-from handrail.flow.records import WORKSPACE, commit, note
+from handrail.flow.records import WORKSPACE, commit, handles_of, note
 from handrail.flow.who import enter
 from handrail.model.commands import ClearStop, ListStops, SetStop
 from handrail.model.errors import BadInput, NotFound
@@ -78,8 +80,10 @@ def list_stops(command: ListStops, actor: Actor, ports: Ports) -> list[Stop]:
     def query(tx: Transaction) -> list[Stop]:
         who = enter(tx, actor, meet=False)
         allow(who, ListStops)
-        return [
+        found = [
             stop for stop in tx.stops.all() if stop.workflow == "*" or who.within(stop.workflow)
         ]
+        names = handles_of(tx, [stop.by for stop in found])
+        return [msgspec.structs.replace(stop, by=names.get(stop.by, stop.by)) for stop in found]
 
     return ports.store.read(query)

@@ -234,31 +234,7 @@ def file(tx: Transaction, prepared: Prepared, ports: Ports) -> Ruling:
         review_id=ruling.review_id,
         settled=ruling.lane is not Lane.HOLD,
     )
-    body = tx.decisions.insert(decision, ruling, settled=filed.settled)
-    key = key_of(tx, owner_of(decision.workflow, decision.subject, decision_id))
-    note(
-        tx,
-        "decision.submitted",
-        submitter,
-        decision=decision_id,
-        workflow=decision.workflow,
-        policy=ruling.policy,
-        lane=ruling.lane,
-        mode=ruling.mode,
-        commit=commit_bytes(field_key(key, "decision"), body),
-        gate_digest=ruling.gate_digest,
-        severity=ruling.severity,
-        rules=tuple(fired.rule for fired in ruling.fired) or None,
-        unknown=tuple(found.rule for found in ruling.unknown) or None,
-        coins=tuple(coin.kind for coin in ruling.coins if coin.drawn) or None,
-        stopped=True if ruling.stopped is not None else None,
-        test=True if decision.test else None,
-        review=review.id if review else None,
-        supersedes=decision.supersedes,
-        expires_at=decision.expires_at,
-    )
-    if review is not None:
-        _record_review(tx, decision, ruling, review, opened)
+    key = _record(tx, filed, review, opened)
     count(tx, policy, decision, "submitted", record)
     if ruling.lane is Lane.PASS:
         settle(
@@ -280,6 +256,47 @@ def file(tx: Transaction, prepared: Prepared, ports: Ports) -> Ruling:
     if decision.expires_at is not None:
         tx.wake_at(decision.expires_at)
     return ruling
+
+
+def hold(tx: Transaction, ports: Ports, decision: Decision, ruling: Ruling) -> Ruling:
+    """Store a decision that is held without the gate's asking, with a review of its own."""
+    review = _new_review(tx, ports, decision, ruling, ReviewKind.HOLD)
+    ruling = msgspec.structs.replace(ruling, review_id=review.id, due=review.due)
+    filed = Filed(decision=decision, ruling=ruling, review_id=review.id, settled=False)
+    _record(tx, filed, review, opened=True)
+    return ruling
+
+
+def _record(tx: Transaction, filed: Filed, review: Review | None, opened: bool) -> bytes:
+    """Store a decision and the review it hangs on, and log both; returns its subject's key."""
+    decision, ruling = filed.decision, filed.ruling
+    body = tx.decisions.insert(decision, ruling, settled=filed.settled)
+    key = key_of(tx, owner_of(decision.workflow, decision.subject, decision.id))
+    note(
+        tx,
+        "decision.submitted",
+        decision.submitter,
+        decision=decision.id,
+        workflow=decision.workflow,
+        policy=ruling.policy,
+        lane=ruling.lane,
+        mode=ruling.mode,
+        commit=commit_bytes(field_key(key, "decision"), body),
+        gate_digest=ruling.gate_digest,
+        severity=ruling.severity,
+        rules=tuple(fired.rule for fired in ruling.fired) or None,
+        unknown=tuple(found.rule for found in ruling.unknown) or None,
+        coins=tuple(coin.kind for coin in ruling.coins if coin.drawn) or None,
+        stopped=True if ruling.stopped is not None else None,
+        test=True if decision.test else None,
+        review=review.id if review else None,
+        supersedes=decision.supersedes,
+        reverses=decision.reverses,
+        expires_at=decision.expires_at,
+    )
+    if review is not None:
+        _record_review(tx, decision, ruling, review, opened)
+    return key
 
 
 def _repeat(earlier: Filed, prepared: Prepared) -> Ruling:
@@ -406,8 +423,8 @@ def _make_way(
     behind = None
     if decision.subject is not None:
         for earlier in tx.decisions.unsettled_of(decision.workflow, decision.subject):
-            if earlier.decision.id in replaced:
-                continue
+            if earlier.decision.id in replaced or earlier.decision.reverses is not None:
+                continue  # what asks to undo the past stands beside what is asked for now
             if policy.if_open is IfOpen.REFUSE:
                 raise Conflict(
                     f"{decision.subject} is under review already as {earlier.decision.id}; "

@@ -228,6 +228,10 @@ def _edit(
             status=422,
         )
     lead = _lead(tx, review)
+    if lead.decision.reverses is not None:
+        raise BadInput(
+            "a reversal undoes all of what ran; approve or reject it", "/said", status=422
+        )
     record = policy.ingest(lead.decision.facts, current.proposal)
     changed = policy.edit(record, command.edits)
     changes = {name: changed.proposal.get(name) for name in command.edits}

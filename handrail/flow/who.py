@@ -9,6 +9,7 @@ from handrail.access import Denied, Thing, Who, no_program, over_limit, who_is
 from handrail.flow.ports import Ports
 from handrail.flow.records import known
 from handrail.model.errors import BadInput, NotFound, Unknown
+from handrail.model.modes import Mode
 from handrail.model.people import Actor, Person, Via
 from handrail.model.review import Review, Round
 from handrail.model.ruling import Ruling
@@ -87,10 +88,12 @@ def decision_thing(tx: Transaction, ports: Ports, filed: Filed, who: Who) -> Thi
             return review_thing(
                 tx, ports, review, filed=[filed], absent=no_decision(filed.decision.id)
             )
-    decision = filed.decision
+    decision, route = filed.decision, filed.ruling.route
+    watched = filed.ruling.mode is Mode.ON_THE_LOOP and route is not None
     return Thing(
         absent=no_decision(decision.id),
         workflow=decision.workflow,
+        asked=route.to if watched and route is not None else (),
         submitters=(decision.submitter,),
         requesters=() if decision.requester is None else (decision.requester,),
     )

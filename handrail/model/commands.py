@@ -79,6 +79,8 @@ class ListDecisions(Command, frozen=True, kw_only=True):
     state: str | None = None
     subject: str | None = None
     key: str | None = None
+    mine: bool = False
+    """Only those one handed in or asked for, whatever else one may see."""
     before: str | None = None
     """Decision id to go on before."""
     limit: int = 100
@@ -134,6 +136,17 @@ class Resolve(Command, frozen=True, kw_only=True):
     grant_id: str
     answer: Literal["happened", "again", "never"]
     note: str
+
+
+class Reverse(Command, frozen=True, kw_only=True):
+    """Reverse what passed or was approved. What has not run never will; what has is asked about.
+
+    Then a new decision about the same subject is held, and its outcome goes to the program that
+    was told of the first. Asking again answers the same.
+    """
+
+    decision_id: str
+    reason: str
 
 
 class AddLabel(Command, frozen=True, kw_only=True):
@@ -390,6 +403,8 @@ class DecisionView(msgspec.Struct, frozen=True, kw_only=True):
     blind: bool = False
     """True for a seat that is to judge before it sees the proposal: the rest is left out."""
     labels: tuple[Label, ...] = ()
+    reversed_by: str | None = None
+    """Decision that asks to undo this one."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -429,6 +444,19 @@ class Voted(msgspec.Struct, frozen=True, kw_only=True):
     undo_until: int | None = None
     card: str | None = None
     """Digest of the card of the next round, where the review stays open."""
+
+
+class Reversal(msgspec.Struct, frozen=True, kw_only=True):
+    """What asking for a reversal led to."""
+
+    decision_id: str
+    """What is reversed."""
+    ruling: Ruling | None = None
+    """Of the new, held decision; None where nothing had run: the grant was taken back."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return msgspec.to_builtins(self)  # type: ignore[no-any-return]
 
 
 class MadeToken(msgspec.Struct, frozen=True, kw_only=True):
@@ -558,6 +586,7 @@ ROUTES: dict[type[Command], Route] = {
     WaitOutcome: _route("GET", "/decisions/{decision_id}/outcome", Outcome[Any] | None),
     WaitOutcomes: _route("POST", "/decisions/outcomes", list[Outcome[Any]]),
     Withdraw: _route("POST", "/decisions/{decision_id}/withdraw", Outcome[Any]),
+    Reverse: _route("POST", "/decisions/{decision_id}/reverse", Reversal),
     AddLabel: _route("POST", "/decisions/{decision_id}/labels", Label),
     Redeem: _route("POST", "/grants/{grant_id}/redeem", Redeemed),
     Confirm: _route("POST", "/grants/{grant_id}/confirm", Receipt),

@@ -45,6 +45,9 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """After this the decision is of no use: it expires undecided."""
     supersedes: str | None = None
     """Decision that this one replaces."""
+    reverses: str | None = None
+    """Decision that this one would undo; only `Reverse` sets it. `proposal` is then `{"undo": …}`
+    with what had run, so that no program takes it for the same thing once more."""
     test: bool = False
     """Marked as a test: same walk, left out of every rate."""
     submitted_at: int

@@ -34,6 +34,8 @@ class Outcome(msgspec.Struct, Generic[V], frozen=True, kw_only=True):
     """RFC 8785 + SHA-256 over workflow, subject, facts and value: what was seen is what runs."""
     release_at: int
     """When the undo time ends and the caller is told (µs UTC)."""
+    reverses: str | None = None
+    """Decision whose effect this one undoes: `value` is then `{"undo": …}` with what had run."""
     released: bool = False
     grant_id: str | None = None
     """The single-use grant; None unless allowed and released."""

@@ -157,6 +157,11 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     """Approvals still missing."""
     votes: tuple[dict[str, Any], ...] = ()
     """Votes that stand in this round: who, said, reason, at. Empty while blind."""
+    history: tuple[dict[str, Any], ...] = ()
+    """What people did to it besides voting: kind, by, to, at, reason, comment, until. While blind,
+    and for who does not decide it, only what they may know."""
+    may: tuple[str, ...] = ()
+    """Names of the commands that who looks may send about it now, such as `CastVote`."""
     reasons: dict[str, str] = msgspec.field(default_factory=dict)
     """Reason codes of the policy, code to words."""
     editable: tuple[str, ...] = ()

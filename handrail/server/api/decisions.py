@@ -1,10 +1,11 @@
-"""Decisions: submitted, previewed, listed, waited for, withdrawn, labelled."""
+"""Decisions: submitted, previewed, listed, waited for, withdrawn, reversed, labelled."""
 
 from handrail.model.commands import (
     AddLabel,
     GetDecision,
     ListDecisions,
     Preview,
+    Reverse,
     Submit,
     SubmitBatch,
     WaitOutcome,
@@ -18,6 +19,7 @@ handlers = endpoints(
     GetDecision,
     ListDecisions,
     Preview,
+    Reverse,
     Submit,
     SubmitBatch,
     WaitOutcome,

@@ -204,6 +204,7 @@ COMMANDS: dict[type[c.Command], Callable[[Scene, Any], c.Command]] = {
     c.ListDecisions: lambda s, it: c.ListDecisions(),
     c.WaitOutcome: lambda s, it: c.WaitOutcome(decision_id=it.decision),
     c.Withdraw: lambda s, it: c.Withdraw(decision_id=it.decision, reason="no more"),
+    c.Reverse: lambda s, it: c.Reverse(decision_id=it.decision, reason="wrong"),
     c.AddLabel: lambda s, it: c.AddLabel(decision_id=it.decision, wrong=True, source="audit"),
     c.Redeem: lambda s, it: c.Redeem(grant_id=it.granted, digest=s.passed.digest, run=RUN + "-new"),
     c.Confirm: lambda s, it: c.Confirm(grant_id=it.doubt, run=RUN, done=True),
