@@ -25,6 +25,7 @@ from msgspec.structs import replace
 
 from handrail.audit.entry import decode, encode
 from handrail.audit.tree import EMPTY_ROOT, Frontier, leaf_hash, tree_nodes
+from handrail.model.access import Identity, Invitation, Password, Session, Token
 from handrail.model.decision import Decision
 from handrail.model.errors import Conflict, NotFound, Unavailable
 from handrail.model.feedback import Label, Notice, PolicyVersion, Stop
@@ -477,6 +478,52 @@ class StoreContract:
         assert find(state="in_doubt", workflow="w0") == [4]
         assert find(state="in_doubt", subject="s2", key="k3") == [11]
         assert find(workflow="nowhere") == []
+        assert find(submitter="bot7") == [7]
+        assert find(submitter="bot7", workflow="w0") == []
+        assert find(requester="rita") == find(requester="Rita") == []
+
+    def test_decisions_are_found_by_who_handed_them_in_or_asked(self) -> None:
+        """The requester as names are compared: without case, blanks around and `person:`."""
+        spellings = ("Ann@Example.org", " ann@example.org ", "person:ANN@example.org", "bob", None)
+        made = [
+            self.file(
+                workflow=f"w{number % 2}",
+                subject=f"s{number % 4}",
+                key=f"k{number}",
+                submitter=f"bot{number % 3}",
+                requester=spellings[number % 5],
+                settled=number % 2 == 0,
+            )
+            for number in range(20)
+        ]
+        doubt = self.grant(made[11], state=GrantState.IN_DOUBT)
+        self.write(lambda tx: tx.grants.insert(doubt))
+
+        def find(**asked: Any) -> list[int]:
+            full: dict[str, Any] = dict.fromkeys(
+                ("workflow", "lane", "state", "subject", "key", "before")
+            )
+            full |= {"limit": 100, **asked}
+            found = self.read(lambda tx: tx.decisions.find(**full))
+            return [made.index(filed.decision) for filed in found]
+
+        def wanted(test: Callable[[int], bool]) -> list[int]:
+            return [n for n in range(19, -1, -1) if n % 5 < 3 and test(n)]
+
+        ann = "ann@example.org"
+        assert find(requester=ann) == wanted(lambda n: True)
+        assert find(requester=ann, limit=2) == wanted(lambda n: True)[:2]
+        assert find(requester=ann, before=made[11].id) == wanted(lambda n: n < 11)
+        assert find(requester=ann, workflow="w1") == wanted(lambda n: n % 2 == 1)
+        assert find(requester=ann, state="open") == wanted(lambda n: n % 2 == 1)
+        assert find(requester=ann, state="in_doubt") == [11]
+        assert find(requester="bob", state="in_doubt") == []
+        assert find(requester=ann, subject="s1") == wanted(lambda n: n % 4 == 1)
+        assert find(requester=ann, key="k5") == [5]
+        assert find(requester="bob", key="k5") == []
+        assert find(requester=ann, submitter="bot1") == wanted(lambda n: n % 3 == 1)
+        assert find(submitter="bot1", state="done") == [16, 10, 4]
+        assert find(submitter="bot1", workflow="w0", subject="s0") == [16, 4]
         with raises(NotFound):
             find(before="d_" + "9" * 26)
 
@@ -886,6 +933,162 @@ class StoreContract:
         # Who was put out of office does not make the workspace nobody's again.
         self.write(lambda tx: tx.people.put(replace(held, active=False)))
         assert self.read(lambda tx: tx.people.registered()) is True
+
+    def test_limits_come_back_and_are_replaced(self) -> None:
+        ana = self.person("ana", limits={"*": "500", "refunds": "12.50"})
+        self.write(lambda tx: tx.people.put(ana))
+        assert self.read(lambda tx: tx.people.get(ana.id)) == ana
+        free = replace(ana, limits={})
+        self.write(lambda tx: tx.people.put(free))
+        assert self.read(lambda tx: tx.people.by_handle("ANA")) == free
+        assert self.read(lambda tx: tx.people.registered()) is False
+
+    # ------------------------------------------------------------------ ways in
+
+    def registered(self, handle: str) -> Person:
+        """A stored person."""
+        person = self.person(handle)
+        self.write(lambda tx: tx.people.put(person))
+        return person
+
+    def token(self, **given: Any) -> Token:
+        now = self.clock.advance(0.001)
+        given = {
+            "id": new_id("t", now),
+            "name": "bot",
+            "prefix": "hrt_abcdef",
+            "scopes": ("decisions:submit", "labels:write"),
+            "workflows": ("refunds", "*"),
+            "made_by": "local",
+            "made_at": now,
+            **given,
+        }
+        return Token(**given)
+
+    def session(self, person: Person, number: int, **given: Any) -> Session:
+        given = {
+            "hash": f"{number:064x}",
+            "person": person.id,
+            "made_at": 10,
+            "seen_at": 10,
+            "until": 100,
+            "last": 1_000,
+            **given,
+        }
+        return Session(**given)
+
+    def invitation(self, number: int, handle: str | None, **given: Any) -> Invitation:
+        now = self.clock.advance(0.001)
+        given = {
+            "id": new_id("i", now),
+            "hash": f"{number:064x}",
+            "handle": handle,
+            "made_by": "local",
+            "until": now + 1,
+            **given,
+        }
+        return Invitation(**given)
+
+    def test_tokens_are_known_by_id_and_by_hash_in_order(self) -> None:
+        plain = self.token()
+        full = self.token(name="Zoë’s", workflows=(), expires_at=5, last_used_at=6, revoked_at=7)
+        for number, token in enumerate((plain, full)):
+            self.write(lambda tx, n=number, t=token: tx.access.add_token(t, f"{n:064x}"))  # type: ignore[misc]
+        assert self.read(lambda tx: tx.access.tokens()) == [plain, full]
+        assert self.read(lambda tx: tx.access.token(full.id)) == full
+        assert self.read(lambda tx: tx.access.token_by_hash("0" * 64)) == plain
+        assert self.read(lambda tx: tx.access.token_by_hash("f" * 64)) is None
+        assert self.read(lambda tx: tx.access.token("t_none")) is None
+        used = replace(plain, last_used_at=8)
+        self.write(lambda tx: tx.access.put_token(used))
+        revoked = replace(used, revoked_at=9)
+        self.write(lambda tx: tx.access.put_token(revoked))
+        assert self.read(lambda tx: tx.access.tokens()) == [revoked, full]
+        assert self.read(lambda tx: tx.access.token_by_hash("0" * 64)) == revoked
+
+    def test_sessions_move_on_and_end(self) -> None:
+        ana, bob = self.registered("ana"), self.registered("bob")
+        mine = [self.session(ana, number) for number in (3, 1, 2)]
+        other = self.session(bob, 4, until=50)
+        for session in (*mine, other):
+            self.write(lambda tx, session=session: tx.access.put_session(session))  # type: ignore[misc]
+        assert self.read(lambda tx: tx.access.sessions_of(ana.id)) == mine
+        assert self.read(lambda tx: tx.access.session(other.hash)) == other
+        assert self.read(lambda tx: tx.access.session("f" * 64)) is None
+        moved = replace(mine[0], seen_at=20, until=120)
+        self.write(lambda tx: tx.access.put_session(moved))
+        assert self.read(lambda tx: tx.access.sessions_of(ana.id)) == [moved, *mine[1:]]
+        assert self.write(lambda tx: tx.access.drop_sessions(49)) == 0
+        assert self.write(lambda tx: tx.access.drop_sessions(50)) == 1
+        assert self.read(lambda tx: tx.access.session(other.hash)) is None
+        assert self.write(lambda tx: tx.access.end_sessions_of(ana.id, keep=moved.hash)) == 2
+        assert self.read(lambda tx: tx.access.sessions_of(ana.id)) == [moved]
+        assert self.write(lambda tx: tx.access.end_session(moved.hash)) is True
+        assert self.write(lambda tx: tx.access.end_session(moved.hash)) is False
+        assert self.write(lambda tx: tx.access.end_sessions_of(ana.id)) == 0
+
+    def test_a_person_has_one_password(self) -> None:
+        ana = self.registered("ana")
+        assert self.read(lambda tx: tx.access.password(ana.id)) is None
+        first = Password(person=ana.id, hash="$argon2id$a", changed_at=1)
+        self.write(lambda tx: tx.access.put_password(first))
+        assert self.read(lambda tx: tx.access.password(ana.id)) == first
+        second = Password(
+            person=ana.id, hash="$argon2id$b", changed_at=2, failures=5, locked_until=9
+        )
+        self.write(lambda tx: tx.access.put_password(second))
+        assert self.read(lambda tx: tx.access.password(ana.id)) == second
+
+    def test_an_identity_is_linked_once_and_exactly(self) -> None:
+        ana, bob = self.registered("ana"), self.registered("bob")
+        links = [
+            Identity(issuer="https://id.example", subject=subject, person=ana.id, linked_at=1)
+            for subject in ("u1", "U1", "u1 ")
+        ]
+        for link in links:
+            self.write(lambda tx, link=link: tx.access.add_identity(link))  # type: ignore[misc]
+        assert self.read(lambda tx: tx.access.identities_of(ana.id)) == links
+        assert self.read(lambda tx: tx.access.identities_of(bob.id)) == []
+        for link in links:
+            found = self.read(
+                lambda tx, link=link: tx.access.identity(link.issuer, link.subject)  # type: ignore[misc]
+            )
+            assert found == link
+        assert self.read(lambda tx: tx.access.identity("https://id.example/", "u1")) is None
+        stolen = replace(links[0], person=bob.id)
+
+        def take(tx: Transaction) -> None:
+            with raises(Conflict, "linked"):
+                tx.access.add_identity(stolen)
+            assert tx.access.identity(stolen.issuer, stolen.subject) == links[0]
+
+        self.write(take)
+
+    def test_an_invitation_is_used_once_or_ended(self) -> None:
+        plain = self.invitation(1, "Ana@Example.org")
+        full = self.invitation(2, "bob", holds=("team:a", "role:b"), limits={"*": "5"}, until=2**50)
+        empty = self.invitation(3, "cleo", holds=(), limits={})
+        first = self.invitation(4, None)
+        for invitation in (plain, full, empty, first):
+            self.write(
+                lambda tx, invitation=invitation: tx.access.add_invitation(invitation)  # type: ignore[misc]
+            )
+        for invitation in (plain, full, empty, first):
+            found = self.read(
+                lambda tx, invitation=invitation: tx.access.invitation(invitation.hash)  # type: ignore[misc]
+            )
+            assert found == invitation
+        assert self.read(lambda tx: tx.access.invitation("f" * 64)) is None
+        assert self.write(lambda tx: tx.access.use_invitation(full.hash, 7)) is True
+        assert self.write(lambda tx: tx.access.use_invitation(full.hash, 8)) is False
+        assert self.write(lambda tx: tx.access.use_invitation("f" * 64, 8)) is False
+        assert self.read(lambda tx: tx.access.invitation(full.hash)) == replace(full, used_at=7)
+        assert self.write(lambda tx: tx.access.end_invitations("bob")) == 0, "it is used"
+        assert self.write(lambda tx: tx.access.end_invitations("ANA@example.org")) == 1
+        assert self.read(lambda tx: tx.access.invitation(plain.hash)) is None
+        assert self.write(lambda tx: tx.access.end_invitations(None)) == 1
+        assert self.read(lambda tx: tx.access.invitation(first.hash)) is None
+        assert self.read(lambda tx: tx.access.invitation(empty.hash)) == empty
 
     def test_one_policy_version_is_active(self) -> None:
         first = PolicyVersion(
@@ -1339,6 +1542,7 @@ class StoreContract:
             lambda tx: tx.wake("a"),
             lambda tx: tx.wake_at(1),
             lambda tx: tx.counters.add("s", "k", 0, 1, 1),
+            lambda tx: tx.access.end_session("f" * 64),
         ):
             with raises(RuntimeError, "query"):
                 self.read(query)
@@ -1617,6 +1821,90 @@ class StoreContract:
             if number != winners[0]:
                 assert isinstance(result, Conflict)
                 assert result.winner == {"decision_id": decisions[winners[0]].id}
+
+    def test_one_of_many_uses_an_invitation(self) -> None:
+        invitation = self.invitation(1, "ana")
+        self.write(lambda tx: tx.access.add_invitation(invitation))
+
+        def task(number: int) -> bool:
+            def use_case(tx: Transaction) -> bool:
+                found = tx.access.invitation(invitation.hash)
+                assert found is not None
+                return found.used_at is None and tx.access.use_invitation(found.hash, number + 1)
+
+            return self.store.write(use_case)
+
+        results = self.race(task)
+        assert sorted(results, key=str) == [False] * (THREADS - 1) + [True]
+        stored = self.read(lambda tx: tx.access.invitation(invitation.hash))
+        assert stored is not None and stored.used_at == results.index(True) + 1
+
+    def test_of_competing_links_of_an_identity_one_stands(self) -> None:
+        people = [self.registered(f"p{number}") for number in range(THREADS)]
+
+        def task(number: int) -> bool:
+            def use_case(tx: Transaction) -> bool:
+                if tx.access.identity("https://id.example", "u1") is not None:
+                    return False
+                tx.access.add_identity(
+                    Identity(
+                        issuer="https://id.example",
+                        subject="u1",
+                        person=people[number].id,
+                        linked_at=1,
+                    )
+                )
+                return True
+
+            return self.store.write(use_case)
+
+        results = self.race(task)
+        assert sorted(results, key=str) == [False] * (THREADS - 1) + [True]
+
+    def test_no_wrong_password_goes_uncounted(self) -> None:
+        ana = self.registered("ana")
+        self.write(
+            lambda tx: tx.access.put_password(Password(person=ana.id, hash="h", changed_at=1))
+        )
+
+        def fail(tx: Transaction) -> None:
+            stored = tx.access.password(ana.id)
+            assert stored is not None
+            tx.access.put_password(replace(stored, failures=stored.failures + 1))
+
+        assert self.race(lambda number: self.store.write(fail)) == [None] * THREADS
+        stored = self.read(lambda tx: tx.access.password(ana.id))
+        assert stored is not None and stored.failures == THREADS
+
+    def test_what_acts_under_a_session_comes_before_its_end_or_not_at_all(self) -> None:
+        """Whoever still found the session has committed before its end is acknowledged."""
+        for turn in range(6):
+            ana = self.registered(f"ana{turn}")
+            session = self.session(ana, turn + 1)
+            self.write(lambda tx, session=session: tx.access.put_session(session))  # type: ignore[misc]
+            ended = threading.Event()
+
+            def task(
+                number: int, session: Session = session, ended: threading.Event = ended
+            ) -> tuple[bool, bool] | None:
+                if number == 0:
+                    self.store.write(lambda tx: tx.access.end_session(session.hash))
+                    ended.set()
+                    return None
+                late = ended.is_set()
+
+                def act(tx: Transaction) -> bool:
+                    if tx.access.session(session.hash) is None:
+                        return False
+                    tx.counters.add("acts", session.hash, 0, 1, 0)
+                    return True
+
+                return late, self.store.write(act)
+
+            for result in self.race(task):
+                assert not isinstance(result, BaseException), result
+                assert result is None or result != (True, True), "it acted after the end"
+            assert self.read(lambda tx, session=session: tx.access.session(session.hash)) is None  # type: ignore[misc]
 
     def test_no_review_is_claimed_twice(self) -> None:
         reviews = [self.review() for _ in range(40)]
