@@ -20,6 +20,7 @@ from handrail.model.modes import GrantState, ReviewKind, ReviewStatus, Verdict
 from handrail.model.outcome import Grant, Outcome
 from handrail.model.review import Review, Round
 from handrail.ports import Filed, Transaction
+from handrail.review.deadlines import first_dates
 
 CALLBACK = "outcome.released"
 """Topic of a notice that goes to the decision's own address, not to persons."""
@@ -190,7 +191,9 @@ def _tell(
         tx.wake_at(tx.now())
 
 
-def end_review(tx: Transaction, review: Review, *, verdict: Verdict, why: str, actor: str) -> None:
+def end_review(
+    tx: Transaction, ports: Ports, review: Review, *, verdict: Verdict, why: str, actor: str
+) -> None:
     """Close a review that is of no use any more (withdrawn, superseded, expired)."""
     closed = msgspec.structs.replace(
         review,
@@ -206,14 +209,27 @@ def end_review(tx: Transaction, review: Review, *, verdict: Verdict, why: str, a
     if not tx.reviews.replace(review, closed):
         raise Conflict(f"{review.id} moved; look at it again")
     note(tx, "review.closed", actor, review=review.id, verdict=verdict)
-    unblock(tx, review)
+    unblock(tx, ports, review)
     tx.wake(f"review:{review.id}")
 
 
-def unblock(tx: Transaction, review: Review) -> None:
-    """Let the reviews behind this one come forward (`if_open: queue`)."""
+def unblock(tx: Transaction, ports: Ports, review: Review) -> None:
+    """Let the reviews behind this one come forward (`if_open: queue`).
+
+    Their time starts now, because nobody could decide them before. Where this one was waiting
+    itself, they wait for what it waited for.
+    """
     for waiting in tx.reviews.behind(review.id):
-        tx.reviews.replace(waiting, msgspec.structs.replace(waiting, behind=None))
+        if review.behind is not None:
+            tx.reviews.replace(waiting, msgspec.structs.replace(waiting, behind=review.behind))
+            continue
+        route = tx.reviews.round(waiting.id, waiting.round).ruling.route
+        due, next_at = first_dates(route, tx.now(), ports.hours)
+        forward = msgspec.structs.replace(waiting, behind=None, due=due, next_at=next_at)
+        tx.reviews.replace(waiting, forward)
+        if next_at is not None:
+            tx.wake_at(next_at)
+        tx.wake("reviews")
 
 
 def retire(
@@ -240,7 +256,7 @@ def retire(
         if review.attached > 1:
             _leave(tx, review, decision, actor)
         elif review.status is not ReviewStatus.CLOSED:
-            end_review(tx, review, verdict=verdict, why=why, actor=actor)
+            end_review(tx, ports, review, verdict=verdict, why=why, actor=actor)
     return settle(tx, ports, filed, verdict=verdict, why=why, actor=actor, by=by)
 
 

@@ -525,9 +525,9 @@ def _new_review(
 ) -> Review:
     policy = ports.shelf.named(tx, ruling.policy)
     route = ruling.route or _fallback_route(policy)
-    due, next_at = (
-        first_dates(route, tx.now(), ports.hours) if kind is ReviewKind.HOLD else (None, None)
-    )
+    due, next_at = None, None
+    if kind is ReviewKind.HOLD and behind is None:  # in a queue the time starts at its head
+        due, next_at = first_dates(route, tx.now(), ports.hours)
     names = route.to or policy.owners
     needs = [name for need in ruling.approvals for name in need.of]
     stake = stake_in(tx, ports, ruling)

@@ -75,7 +75,7 @@ def _release(tx: Transaction, ports: Ports, seen: Any) -> bool:
     if filed.review_id is not None:
         review = tx.reviews.get(filed.review_id)
         if review is not None:
-            unblock(tx, review)
+            unblock(tx, ports, review)
     return True
 
 

@@ -413,7 +413,7 @@ def decide(
                 undo_us=undo_us,
             )
     if not undo_us:
-        unblock(tx, review)
+        unblock(tx, ports, review)
     tx.wake(f"review:{review.id}")
     tx.wake("reviews")
     return Voted(

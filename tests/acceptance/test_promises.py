@@ -745,6 +745,26 @@ def test_silence_approves_only_where_the_policy_says_so_and_it_can_be_taken_back
         load(QUOTE.replace("stakes: {reversible: true}\n", ""))
 
 
+def test_silence_says_nothing_about_what_waits_in_a_queue(house: House) -> None:
+    house.rewrite("quote", lambda text: text.replace("if_open: replace", "if_open: queue"))
+    first, second, third = (house.quote(20 + n) for n in range(3))
+    assert (first.due is not None, second.due, third.due) == (True, None, None)
+    house.client.call(c.Snooze(review_id=first.review_id or "", seconds=60), person("ann"))
+    house.after(HOUR)
+    assert [house.status(ruling) for ruling in (first, second, third)] == ["open"] * 3
+    with pytest.raises(Conflict, match="waits behind"):
+        house.vote(third, "approve")
+    house.client.withdraw(second, reason="not needed")
+    with pytest.raises(Conflict, match="waits behind"):
+        house.vote(third, "approve")
+    house.vote(first, "reject")
+    house.after(HOUR - 1)
+    assert house.status(third) == "open", "its hour began when it came forward"
+    assert house.card(third).due == house.clock() + 1_000_000
+    house.vote(third, "approve")
+    assert house.ran(house.outcome(third)) == {"discount": "22.00"}
+
+
 def test_silence_lets_an_edit_stand_and_calls_it_one(house: House) -> None:
     house.register(ann=("team:sales",), bob=("team:sales",), dan=("role:director",))
     ruling = house.quote(40)
