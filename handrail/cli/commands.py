@@ -38,6 +38,7 @@ COMMANDS = (
     "stop",
     "start",
     "users",
+    "tokens",
     "audit",
     "doctor",
 )

@@ -270,6 +270,40 @@ def test_people_are_registered_and_removed(line: Line) -> None:
     assert line("reviews", "approve", review) == 3
 
 
+def test_limits_hold_in_the_shell(line: Line) -> None:
+    assert line("users", "add", "ann@example.com", "--limit", "500") == 2
+    assert line("users", "add", "ann@example.com", "--limit", "refund=much") == 2
+    ann = ("users", "add", "ann@example.com", "--holds", "team:ops", "--limit")
+    assert line.json(*ann, "refund=5")["limits"] == {"refund": "5"}
+    assert line("users", "list") == 0
+    assert "refund 5" in line.out
+    assert line.json(*ann, "none")["limits"] == {}
+
+
+def test_somebody_is_invited(line: Line) -> None:
+    assert line("users", "invite", "bob@example.com", "--holds", "team:ops") == 0
+    assert line.out.startswith("hri_") and "bob@example.com, once, until" in line.err
+    invited = line.json("users", "invite", "bob@example.com", "--hours", "1")
+    assert invited["secret"].startswith("hri_")
+    assert line("users", "invite", "bob@example.com", "--hours", "0") == 2
+
+
+def test_tokens_are_made_listed_and_revoked(line: Line) -> None:
+    assert line("tokens") == 0
+    assert "no tokens" in line.out
+    make = ("tokens", "make", "budgeter", "--scope", "decisions:submit,labels:write")
+    assert line(*make) == 2
+    assert line(*make, "--workflow", "refund") == 0
+    assert line.out.startswith("hrt_") and "shown only now" in line.err
+    assert line("tokens", "make", "x", "--scope", "all", "--workflow", "*") == 2
+    [token] = line.json("tokens", "list")
+    assert token["scopes"] == ["decisions:submit", "labels:write"]
+    assert line("tokens", "revoke", token["id"]) == 0
+    assert line("tokens", "list") == 0
+    assert "revoked" in line.out and "budgeter" in line.out
+    assert line("tokens", "revoke", "t_none") == 2
+
+
 # ------------------------------------------------------------------------------- the log
 
 
