@@ -18,6 +18,7 @@ from handrail.flow.ports import Ports
 from handrail.flow.queries import shown_outcome
 from handrail.flow.records import audience, note
 from handrail.flow.vote import approval_of, decide
+from handrail.flow.who import able, judged_first, review_thing
 from handrail.model.feedback import Notice
 from handrail.model.ids import new_id
 from handrail.model.modes import GrantState, ReviewStatus, Verdict
@@ -125,8 +126,12 @@ def _deadline(tx: Transaction, ports: Ports, seen: Review) -> bool:
     if due.kind == "silence":
         _silence(tx, ports, review, due.verdict or Verdict.EXPIRED)
         return True
-    to = audience(tx, due.to) if due.to is not None else review.to
-    to = tuple(dict.fromkeys((*to, *audience(tx, due.add))))
+    stake = review_thing(tx, ports, review, current=current).stake
+    next_ones = audience(tx, due.to) if due.to is not None else review.to
+    to = able(tx, (*next_ones, *audience(tx, due.add)), review.workflow, stake)
+    if not to:
+        to = able(tx, audience(tx, policy.owners), review.workflow, stake) or review.to
+    to = tuple(dict.fromkeys(to))
     moved = msgspec.structs.replace(
         review, to=to, stage=due.stage, due=due.due, next_at=due.next_at
     )
@@ -149,7 +154,7 @@ def _deadline(tx: Transaction, ports: Ports, seen: Review) -> bool:
             to=to,
             review=review.id,
             decision_id=review.lead,
-            text=current.ruling.why,
+            text="" if judged_first(tx, review, current) else current.ruling.why,
             made_at=now,
             next_at=now,
         )

@@ -12,7 +12,7 @@ from handrail.flow.close import settle, start_round, unblock
 from handrail.flow.look import card_now, policy_of, still_missing
 from handrail.flow.ports import Ports
 from handrail.flow.records import audience, commit, handles_of, note, owner_of
-from handrail.flow.who import enter, get_review, person_in, review_thing, stake_in
+from handrail.flow.who import able, enter, get_review, person_in, review_thing, stake_in
 from handrail.gate import Policy
 from handrail.model.commands import CastVote, GetReview, Voted
 from handrail.model.errors import BadInput, Conflict
@@ -339,7 +339,8 @@ def _wait_for_more(
 ) -> Voted:
     """The vote stands; those whose approval is missing are asked."""
     asked = audience(tx, dict.fromkeys(name for need in gaps for name in need.of))
-    to = tuple(dict.fromkeys((*review.to, *asked)))
+    stake = review_thing(tx, ports, review, current=current).stake
+    to = able(tx, dict.fromkeys((*review.to, *asked)), review.workflow, stake) or review.to
     if to != review.to:
         wider = msgspec.structs.replace(review, to=to)
         if not tx.reviews.replace(review, wider):

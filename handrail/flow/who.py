@@ -167,3 +167,9 @@ def able(
         if person is None or (person.active and over_limit(person, workflow, stake) is None):
             found.append(name)
     return tuple(found)
+
+
+def judged_first(tx: Transaction, review: Review, current: Round) -> bool:
+    """Whether somebody is to judge this review before anybody has seen the proposal."""
+    drawn = any(coin.kind == "blind" and coin.drawn for coin in current.ruling.coins)
+    return drawn and review.round == 1 and not tx.reviews.votes(review.id, review.round)

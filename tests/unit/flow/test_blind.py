@@ -242,8 +242,11 @@ def test_the_requester_who_never_decides_it_sees_what_they_asked_for(office: Off
 
 def test_the_notice_of_a_blind_review_tells_nothing(office: Office) -> None:
     ruling = submit(office, office.token("bot", "decisions:submit"))
-    (notice,) = office.store.read(lambda tx: tx.outbox.due(tx.now(), 10))
-    assert notice.review == ruling.review_id and not leaks(repr(notice))
+    office.after(2 * 3600 + 1)
+    notices = office.store.read(lambda tx: tx.outbox.undelivered(10))
+    assert [notice.topic for notice in notices] == ["review.opened", "review.reminded"]
+    for notice in notices:
+        assert notice.review == ruling.review_id and not leaks(repr(notice))
 
 
 def test_a_card_digest_is_no_oracle(office: Office) -> None:

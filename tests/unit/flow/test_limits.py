@@ -263,3 +263,30 @@ def test_the_requester_named_by_id_is_known_too(office: Office) -> None:
     ruling = office.submit(200, requester=office.send(c.WhoAmI(), ann).person)
     with pytest.raises(Refused, match="may not decide it"):
         office.send(c.Claim(review_id=ruling.review_id), ann)
+
+
+def test_a_deadline_hands_on_only_to_who_may_decide_it(office: Office) -> None:
+    office.join("ann@example.org", "team:refunds", limits={"refund": "500"})
+    office.policy(
+        REFUND.replace("fallback: [team:leads]", "fallback: [person:ann@example.org]").replace(
+            "severity: high, to: team:refunds", "severity: high, to: role:director"
+        )
+    )
+    ruling = office.submit(2000)
+    office.after(30 * 60)
+    assert office.card(ruling).to == ("team:owners",)
+
+
+def test_an_edit_asks_only_who_may_decide_what_it_makes(office: Office) -> None:
+    office.join("small@example.org", limits={"refund": "1000"})
+    office.join("large@example.org")
+    clerk = office.join("clerk@example.org", "team:refunds")
+    office.policy(
+        REFUND.replace(
+            "    approve: [role:director]\n",
+            "    approve: [{any: 1, of: [person:small@example.org, person:large@example.org]}]\n",
+        )
+    )
+    ruling = office.submit(400)
+    assert not vote(office, ruling, clerk, "edit", amount=5000).decided
+    assert office.card(ruling).to == ("team:refunds", "large@example.org")
