@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import queue
 import secrets
 import threading
@@ -16,7 +17,7 @@ from handrail.model.errors import Unavailable
 from handrail.ports import Steps, Transaction, no_steps
 from handrail.settings import Settings
 from handrail.store.postgres.connection import SCHEMA, Place
-from handrail.store.postgres.failures import mapped
+from handrail.store.postgres.failures import first_line, mapped
 from handrail.store.postgres.listening import Listener, Listeners, ListenThread
 from handrail.store.postgres.schema import migrate
 from handrail.store.postgres.sequencer import (
@@ -28,6 +29,8 @@ from handrail.store.postgres.sequencer import (
 from handrail.store.postgres.units import CHUNK_MAX, STEPS, Member, Units
 
 T = TypeVar("T")
+
+_log = logging.getLogger("handrail.store")
 
 __all__ = ["SCHEMA", "SEQUENCER_STEPS", "STEPS", "PostgresStore"]
 
@@ -182,6 +185,12 @@ class PostgresStore:
         with self._gate:
             self._gate.wait_for(lambda: not self._running)
         self._numbering.close()
+        if self.refusal is None:
+            try:
+                with self._units.connection() as connection:
+                    self._sequencer.settle(connection)
+            except (LogDamaged, Unavailable, psycopg.Error) as error:
+                _log.warning("the log could not be numbered at the end: %s", first_line(error))
         self._hearing.close()
         self._units.close()
 

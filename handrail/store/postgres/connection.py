@@ -141,6 +141,11 @@ class Place:
             # One plan a query, by its indexes, whatever the statistics say on a young database.
             "SET plan_cache_mode = force_generic_plan;"
             "SET enable_seqscan = off;"
+            "SET enable_bitmapscan = off;"
+            "SET enable_hashjoin = off;"
+            "SET enable_mergejoin = off;"
+            "SET enable_sort = off;"
+            "SET enable_incremental_sort = off;"
             "SET jit = off;"
             f"SET search_path = {schema};"
             f"SET lock_timeout = {LOCK_MS};"

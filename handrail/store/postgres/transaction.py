@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import psycopg
 
 from handrail.ports import StateRow, Tallies
@@ -100,7 +101,7 @@ class PostgresTransaction:
 
     def tallies(self) -> Tallies:
         [row] = self.session.all(_TALLIES, (self._now,))
-        return Tallies(**dict(zip(Tallies.__struct_fields__, row, strict=True)))
+        return msgspec.convert(dict(zip(Tallies.__struct_fields__, row, strict=True)), Tallies)
 
     def state_rows(self) -> Iterator[StateRow]:
         yield from self.decisions.state()

@@ -26,7 +26,7 @@ ON CONFLICT (hash) DO UPDATE SET seen_at = excluded.seen_at, until = excluded.un
 SELECT hash, person, made_at, seen_at, until, last FROM sessions WHERE hash = $1;
 
 -- name: sessions_of
-SELECT hash, person, made_at, seen_at, until, last FROM sessions WHERE person = $1 ORDER BY seq;
+SELECT hash, person, made_at, seen_at, until, last FROM sessions WHERE person = $1 ORDER BY seq + 0;
 
 -- name: end_session
 DELETE FROM sessions WHERE hash = $1;
@@ -50,7 +50,7 @@ ON CONFLICT (person) DO UPDATE SET hash = excluded.hash, changed_at = excluded.c
 SELECT issuer, subject, person, linked_at FROM identities WHERE issuer = $1 AND subject = $2;
 
 -- name: identities_of
-SELECT issuer, subject, person, linked_at FROM identities WHERE person = $1 ORDER BY seq;
+SELECT issuer, subject, person, linked_at FROM identities WHERE person = $1 ORDER BY seq + 0;
 
 -- name: add_identity
 INSERT INTO identities (issuer, subject, person, linked_at) VALUES ($1, $2, $3, $4)
@@ -64,7 +64,7 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9);
 SELECT id, hash, handle, holds, limits, made_by, until, used_at FROM invitations WHERE hash = $1;
 
 -- name: use_invitation
-UPDATE invitations SET used_at = $2 WHERE hash = $1 AND used_at IS NULL;
+UPDATE invitations SET used_at = $2 WHERE hash = $1 AND coalesce(used_at, -1) = -1;
 
 -- name: end_invitations
 DELETE FROM invitations WHERE folded = $1 AND used_at IS NULL;

@@ -41,7 +41,7 @@ FOR NO KEY UPDATE OF d;
 -- name: unsettled_of
 SELECT body, ruling, review_id, settled FROM decisions
 WHERE workflow = $1 AND subject = $2 AND NOT settled
-ORDER BY seq;
+ORDER BY seq + 0;
 
 -- name: take_unsettled_of
 SELECT d.body, d.ruling, d.review_id, d.settled, r.id, d.id
@@ -50,13 +50,13 @@ LEFT JOIN LATERAL (
     SELECT id FROM reviews WHERE id = d.review_id FOR NO KEY UPDATE
 ) AS r ON true
 WHERE d.workflow = $1 AND d.subject = $2 AND NOT d.settled
-ORDER BY d.seq
+ORDER BY d.seq + 0
 FOR NO KEY UPDATE OF d;
 
 -- name: of_review
 SELECT body, ruling, review_id, settled FROM decisions
 WHERE review_id = $1
-ORDER BY seq LIMIT $2;
+ORDER BY seq + 0 LIMIT $2;
 
 -- name: attach
 UPDATE decisions SET review_id = $2 WHERE id = $1;
@@ -78,39 +78,39 @@ WHERE key = $1 AND seq < $2
     AND ($3::text IS NULL OR workflow = $3) AND ($4::text IS NULL OR lane = $4)
     AND ($5::boolean IS NULL OR settled = $5) AND ($6::text IS NULL OR subject = $6)
     AND ($7::text IS NULL OR submitter = $7) AND ($8::text IS NULL OR requester = $8)
-ORDER BY seq DESC LIMIT $9;
+ORDER BY seq + 0 DESC LIMIT $9;
 
 -- name: find_by_subject
 SELECT body, ruling, review_id, settled FROM decisions
-WHERE subject = $1 AND seq < $2
+WHERE subject = $1 AND seq + 0 < $2
     AND ($3::text IS NULL OR workflow = $3) AND ($4::text IS NULL OR lane = $4)
     AND ($5::boolean IS NULL OR settled = $5) AND ($6::text IS NULL OR key = $6)
     AND ($7::text IS NULL OR submitter = $7) AND ($8::text IS NULL OR requester = $8)
-ORDER BY seq DESC LIMIT $9;
+ORDER BY seq + 0 DESC LIMIT $9;
 
 -- name: find_by_requester
 SELECT body, ruling, review_id, settled FROM decisions
-WHERE requester = $1 AND seq < $2
+WHERE requester = $1 AND seq + 0 < $2
     AND ($3::text IS NULL OR workflow = $3) AND ($4::text IS NULL OR lane = $4)
     AND ($5::boolean IS NULL OR settled = $5) AND ($6::text IS NULL OR subject = $6)
     AND ($7::text IS NULL OR key = $7) AND ($8::text IS NULL OR submitter = $8)
-ORDER BY seq DESC LIMIT $9;
+ORDER BY seq + 0 DESC LIMIT $9;
 
 -- name: find_open
 SELECT body, ruling, review_id, settled FROM decisions
-WHERE NOT settled AND seq < $1
+WHERE NOT settled AND seq + 0 < $1
     AND ($2::text IS NULL OR workflow = $2) AND ($3::text IS NULL OR lane = $3)
     AND ($4::text IS NULL OR subject = $4) AND ($5::text IS NULL OR key = $5)
     AND ($6::text IS NULL OR submitter = $6) AND ($7::text IS NULL OR requester = $7)
-ORDER BY seq DESC LIMIT $8;
+ORDER BY seq + 0 DESC LIMIT $8;
 
 -- name: find_by_workflow
 SELECT body, ruling, review_id, settled FROM decisions
-WHERE workflow = $1 AND seq < $2
+WHERE workflow = $1 AND seq + 0 < $2
     AND ($3::text IS NULL OR lane = $3) AND ($4::boolean IS NULL OR settled = $4)
     AND ($5::text IS NULL OR subject = $5) AND ($6::text IS NULL OR key = $6)
     AND ($7::text IS NULL OR submitter = $7) AND ($8::text IS NULL OR requester = $8)
-ORDER BY seq DESC LIMIT $9;
+ORDER BY seq + 0 DESC LIMIT $9;
 
 -- name: find_any
 SELECT body, ruling, review_id, settled FROM decisions
@@ -124,7 +124,7 @@ ORDER BY seq DESC LIMIT $9;
 -- name: find_in_doubt
 SELECT d.body, d.ruling, d.review_id, d.settled
 FROM (SELECT DISTINCT decision FROM grants WHERE state = 'in_doubt') AS g
-JOIN decisions AS d ON d.id = g.decision
+CROSS JOIN LATERAL (SELECT * FROM decisions WHERE id = g.decision OFFSET 0) AS d
 WHERE d.seq < $1
     AND ($2::text IS NULL OR d.workflow = $2) AND ($3::text IS NULL OR d.lane = $3)
     AND ($4::boolean IS NULL OR d.settled = $4) AND ($5::text IS NULL OR d.subject = $5)

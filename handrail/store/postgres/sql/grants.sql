@@ -29,13 +29,13 @@ FOR NO KEY UPDATE OF g;
 SELECT id, decision, state, digest, minted_at, valid_until, redeemed_at, lease_until, run, by,
     finished_at, error, resolved_by, note, replaced_by
 FROM grants WHERE decision = $1
-ORDER BY seq DESC LIMIT 1;
+ORDER BY seq + 0 DESC LIMIT 1;
 
 -- name: replace
 UPDATE grants SET decision = $2, state = $3, digest = $4, minted_at = $5, valid_until = $6,
     redeemed_at = $7, lease_until = $8, run = $9, by = $10, finished_at = $11, error = $12,
     resolved_by = $13, note = $14, replaced_by = $15
-WHERE id = $1 AND state = $16 AND run IS NOT DISTINCT FROM $17;
+WHERE id = $1 AND state IS NOT DISTINCT FROM $16 AND run IS NOT DISTINCT FROM $17;
 
 -- name: overdue
 SELECT id, decision, state, digest, minted_at, valid_until, redeemed_at, lease_until, run, by,
@@ -47,7 +47,7 @@ ORDER BY overdue_at, seq LIMIT $2;
 SELECT id, decision, state, digest, minted_at, valid_until, redeemed_at, lease_until, run, by,
     finished_at, error, resolved_by, note, replaced_by, seq
 FROM grants WHERE state = $1
-ORDER BY seq LIMIT $2;
+ORDER BY seq + 0 LIMIT $2;
 
 -- name: state
 SELECT seq, id, decision, state FROM grants WHERE seq > $1 ORDER BY seq LIMIT $2;

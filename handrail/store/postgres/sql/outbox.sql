@@ -17,4 +17,4 @@ WHERE id = $1;
 -- name: undelivered
 SELECT id, topic, addressed, review, decision, text, made_at, attempts, next_at, delivered_at, error
 FROM notices WHERE delivered_at IS NULL
-ORDER BY seq LIMIT $1;
+ORDER BY seq + 0 LIMIT $1;

@@ -2,11 +2,10 @@
 SELECT version FROM active_policies WHERE workflow = $1;
 
 -- name: get
-SELECT body, EXISTS (
-    SELECT 1 FROM active_policies AS active
-    WHERE active.workflow = versions.workflow AND active.version = versions.version
-)
-FROM policy_versions AS versions WHERE workflow = $1 AND version = $2;
+SELECT v.body, a.workflow IS NOT NULL
+FROM policy_versions AS v
+LEFT JOIN active_policies AS a ON a.workflow = v.workflow AND a.version = v.version
+WHERE v.workflow = $1 AND v.version = $2;
 
 -- name: put
 INSERT INTO policy_versions (workflow, version, body) VALUES ($1, $2, $3)

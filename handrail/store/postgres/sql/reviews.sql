@@ -210,7 +210,7 @@ SELECT r.id, r.kind, r.workflow, r.subject, r.lead, r.attached, r.status, r.roun
 FROM reviews AS r
 WHERE r.seq = $1 AND EXISTS (
     SELECT 1 FROM review_asks AS a
-    WHERE a.review = r.seq AND a.who = ANY ($2::text[]) AND a.busy_until <= $3
+    WHERE a.review = r.seq AND a.who || '' = ANY ($2::text[]) AND a.busy_until <= $3
 );
 
 -- name: add_round
@@ -224,10 +224,10 @@ INSERT INTO votes (id, review, round, person, said, body) VALUES ($1, $2, $3, $4
 ON CONFLICT (review, round, person) DO NOTHING;
 
 -- name: votes
-SELECT body FROM votes WHERE review = $1 AND round = $2 ORDER BY seq;
+SELECT body FROM votes WHERE review = $1 AND round = $2 ORDER BY seq + 0;
 
 -- name: all_votes
-SELECT body FROM votes WHERE review = $1 ORDER BY seq;
+SELECT body FROM votes WHERE review = $1 ORDER BY seq + 0;
 
 -- name: drop_vote
 DELETE FROM votes WHERE id = $1 RETURNING review;
@@ -251,7 +251,7 @@ ON CONFLICT (review, round, holder) DO UPDATE SET
 INSERT INTO acts (review, body) VALUES ($1, $2);
 
 -- name: acts
-SELECT body FROM acts WHERE review = $1 ORDER BY seq;
+SELECT body FROM acts WHERE review = $1 ORDER BY seq + 0;
 
 -- name: state
 SELECT seq, id, status, round, verdict, lead FROM reviews WHERE seq > $1 ORDER BY seq LIMIT $2;
