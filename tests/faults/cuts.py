@@ -146,10 +146,13 @@ def run(
     seed: int,
     first: int = 0,
     count: int = 50,
-    stop_at_finding: bool = False,
+    stop_at: frozenset[str] = frozenset(),
     told: Callable[[int, list[Finding]], None] = lambda number, found: None,
 ) -> Tally:
-    """`count` cuts from number `first` on; what each does follows from `seed` and its number."""
+    """`count` cuts from number `first` on; what each does follows from `seed` and its number.
+
+    Ends early where one of the promises of `stop_at` was broken.
+    """
     tally = Tally(kind="cuts")
     outside, clock, path = Outside(), Clock(), folder / "none.db"
     with early_checkpoints():
@@ -165,7 +168,7 @@ def run(
             found += after(path, outside, clock, tally)
             told(number, found)
             tally.add(number, found)
-            if found and stop_at_finding:
+            if tally.promises & stop_at:
                 break
             if found or number % CHAIN == CHAIN - 1:
                 for left in folder.glob(f"{path.name}*"):

@@ -185,12 +185,12 @@ def run(
     first: int = 0,
     count: int = 10,
     steps: int = 400,
-    stop_at_finding: bool = False,
+    stop_at: frozenset[str] = frozenset(),
 ) -> Tally:
-    """`count` lives from number `first` on."""
+    """`count` lives from number `first` on; fewer where a promise of `stop_at` was broken."""
     tally = Tally(kind="clock jumps")
     for number in range(first, first + count):
         tally.add(number, life(folder, seed, number, steps, tally))
-        if tally.found and stop_at_finding:
+        if tally.promises & stop_at:
             break
     return tally

@@ -316,7 +316,6 @@ def run(
     first: int = 0,
     count: int = 20,
     places: Sequence[str] = PLACES,
-    stop_at_finding: bool = False,
     told: Callable[[int, list[Finding]], None] = lambda number, found: None,
 ) -> Tally:
     """`count` kills from number `first` on; what each does follows from `seed` and its number.
@@ -345,8 +344,6 @@ def run(
         before = {name: answer[name] for name in before}
         tally.add(number, found)
         told(number, found)
-        if found and stop_at_finding:
-            break
         if found or number % CHAIN == CHAIN - 1:
             if not found:
                 shutil.rmtree(here)

@@ -32,6 +32,9 @@ from handrail.store.sqlite.writer import Writer, _Member
 from tests.faults import cuts, jumps, races
 from tests.faults.tally import Tally
 
+Hunt = Callable[[Path, int, frozenset[str]], Tally]
+"""A bounded run in a folder, by seed, that ends when one of these promises was broken."""
+
 
 class Mutant(msgspec.Struct, frozen=True, kw_only=True):
     """One broken build."""
@@ -40,7 +43,7 @@ class Mutant(msgspec.Struct, frozen=True, kw_only=True):
     says: str
     """What it does wrong."""
     broken: Callable[[], AbstractContextManager[Any]]
-    caught_by: Callable[[Path, int], Tally]
+    caught_by: Hunt
     """The bounded run that must find it."""
     promises: frozenset[str]
     """Any of these must be among what is found."""
@@ -53,24 +56,22 @@ _vote = importlib.import_module("handrail.flow.vote")
 MUTANTS: dict[str, Mutant] = {}
 
 
-def _cuts(folder: Path, seed: int) -> Tally:
-    return cuts.run(folder, seed=seed, count=150, stop_at_finding=True)
+def _cuts(folder: Path, seed: int, promises: frozenset[str]) -> Tally:
+    return cuts.run(folder, seed=seed, count=150, stop_at=promises)
 
 
-def _races(folder: Path, seed: int) -> Tally:
+def _races(folder: Path, seed: int, promises: frozenset[str]) -> Tally:
     return races.in_process(folder, seed=seed, rounds=10, threads=12)
 
 
-def _jumps(folder: Path, seed: int) -> Tally:
-    return jumps.run(folder, seed=seed, count=20, steps=200, stop_at_finding=True)
+def _jumps(folder: Path, seed: int, promises: frozenset[str]) -> Tally:
+    return jumps.run(folder, seed=seed, count=20, steps=200, stop_at=promises)
 
 
 Broken = Callable[[], Iterator[None]]
 
 
-def mutant(
-    says: str, *promises: str, run: Callable[[Path, int], Tally] = _cuts
-) -> Callable[[Broken], Broken]:
+def mutant(says: str, *promises: str, run: Hunt = _cuts) -> Callable[[Broken], Broken]:
     """Register a way of breaking the product."""
 
     def keep(function: Broken) -> Broken:
@@ -88,12 +89,12 @@ def mutant(
 
 
 def hunt(name: str, seed: int) -> Tally:
-    """Run against one broken build until the judge finds something, or the run is over."""
+    """Run against one broken build until the judge finds what it must, or the run is over."""
     found = MUTANTS[name]
     folder = Path(tempfile.mkdtemp(prefix="handrail-mutant-"))
     try:
         with found.broken():
-            return found.caught_by(folder, seed)
+            return found.caught_by(folder, seed, found.promises)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
