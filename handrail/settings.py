@@ -35,6 +35,36 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """A person who does nothing for so long is signed out."""
     session_seconds: float = 12 * 3600.0
     """Who signed in so long ago signs in again."""
+    db: str = ""
+    """Where the workspace's store is: `postgresql://…` for a team; empty: its own SQLite file."""
+    public_url: str = ""
+    """Address under which people reach the server, such as `https://handrail.example`; with https
+    its cookies are sent over TLS only. Empty: the address it listens on."""
+    hosts: tuple[str, ...] = ()
+    """Further host names a request may name; comma-separated."""
+    proxies: tuple[str, ...] = ()
+    """Addresses of reverse proxies whose word on the client's address counts; comma-separated."""
+    tls_certificate: str = ""
+    """File with the server's certificate chain (PEM), where it speaks TLS itself."""
+    tls_key: str = ""
+    """File with the key of that certificate (PEM)."""
+    address_rate: float = 20.0
+    """Requests a second of one address that shows no valid token or session; ten times as many at
+    once. 0: no limit."""
+    credential_rate: float = 500.0
+    """Requests a second of one token or session; four times as many at once. 0: no limit."""
+    drain_seconds: float = 10.0
+    """What is under way gets this long to finish when the server stops."""
+    oidc_issuer: str = ""
+    """Identity provider that people may sign in with (OpenID Connect), such as
+    `https://login.example`."""
+    oidc_client: str = ""
+    """Name of this server with the identity provider."""
+    oidc_secret_file: str = ""
+    """File with the secret that goes with it."""
+    traces: bool = False
+    """Make OpenTelemetry spans of requests and use cases (needs the package
+    `opentelemetry-api`, and whatever exports them set up by its own variables)."""
     start_seconds: float = 10.0
     """How long a client waits for a workspace's owner to answer."""
 

@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import TypeVar
 
 from handrail.app.keys import NoteSigner, read_signer
+from handrail.app.stores import open_store, place_of
 from handrail.app.workspace import Paths
 from handrail.audit.events import Difference
 from handrail.channels import FileAnchor
 from handrail.flow import Ports, Shelf, against_state
 from handrail.model.errors import NotFound
-from handrail.ports import Checkpoint, Transaction
+from handrail.ports import Checkpoint, Store, Transaction
+from handrail.settings import read_settings
 
 T = TypeVar("T")
 
@@ -29,11 +31,19 @@ class Reading:
         from handrail.store.sqlite.looking import LookingStore
 
         self.paths = Paths(folder)
-        if not self.paths.store.is_file():
+        settings = read_settings()
+        self.place = place_of(self.paths.store, self.paths.elsewhere, settings)
+        """Address of the database; None for the workspace's own file."""
+        if self.place is None and not self.paths.store.is_file():
             raise NotFound(
                 f"{folder} has no store yet; `handrail init {folder}` or the first submit makes it"
             )
-        self._store = LookingStore(str(self.paths.store))
+        self._store: Store
+        self._file: LookingStore | None = None
+        if self.place is None:
+            self._store = self._file = LookingStore(str(self.paths.store))
+        else:
+            self._store = open_store(self.paths.store, self.paths.elsewhere, settings)
 
     def read(self, query: Callable[[Transaction], T]) -> T:
         """Run a query on one consistent snapshot. Writing in it raises."""
@@ -56,8 +66,11 @@ class Reading:
         return against_state(Ports(store=self._store, shelf=Shelf(), secret=b""))
 
     def integrity(self) -> list[str]:
-        """What SQLite's own check of the file finds; empty where nothing is wrong."""
-        return self._store.integrity()
+        """What the store's own check finds; empty where nothing is wrong."""
+        if self._file is not None:
+            return self._file.integrity()
+        refusal = getattr(self._store, "refusal", None)
+        return [] if refusal is None else [refusal]
 
     def close(self) -> None:
         """Close the connections."""

@@ -1,7 +1,8 @@
 """A workspace as its owner runs it: store, verbs, scheduler, and a socket for the others.
 
 policies/*.yaml, policies/lists/    drafts; a changed valid file becomes the active version
-store/handrail.db                   everything that happened
+store/handrail.db                   everything that happened; or store/elsewhere, which names the
+                                    PostgreSQL database that holds it
 keys/audit.key, secret, webhook     made once; mode 0600
 anchors/anchor.log                  checkpoints outside the database
 run/owner.lock, run/owner.sock      who owns it now, and where the others find it
@@ -25,11 +26,13 @@ from handrail.app.policies import PolicyFolder
 from handrail.app.scheduler import Scheduler
 from handrail.app.service import Service
 from handrail.app.signals import Signals
+from handrail.app.stores import open_store
 from handrail.audit.checkpoint import open_checkpoint
+from handrail.audit.entry import decode
 from handrail.audit.tree import Frontier
 from handrail.channels import FileAnchor, LogChannel
 from handrail.flow import Ports, Shelf, create_log, rolled_back
-from handrail.model.errors import BadInput, HandrailError, Unavailable
+from handrail.model.errors import BadInput, Conflict, HandrailError, Unavailable
 from handrail.model.wire import time_text
 from handrail.ports import Caller, Channel, Checkpoint, Steps, no_steps
 from handrail.settings import Settings
@@ -62,6 +65,7 @@ class Paths:
         self.folder = folder
         self.policies = folder / "policies"
         self.store = folder / "store" / "handrail.db"
+        self.elsewhere = folder / "store" / "elsewhere"
         self.signer = folder / "keys" / "audit.key"
         self.secret = folder / "keys" / "secret"
         self.webhook = folder / "keys" / "webhook"
@@ -123,9 +127,6 @@ class Workspace:
         steps: Steps,
         channels: Sequence[Channel] | None,
     ) -> None:
-        from handrail.store.sqlite import SqliteStore
-
-        clock = clock or now_us
         self.paths = Paths(folder)
         self._lock = lock
         self._serving: Serving | None = None
@@ -133,8 +134,8 @@ class Workspace:
         lock.say(Owner(pid=os.getpid(), started=now_us()))
         self.signer = read_signer(self.paths.signer)
         self.anchor = FileAnchor(self.paths.anchor)
-        self.store = SqliteStore.open(
-            str(self.paths.store), clock=clock, settings=settings, steps=steps
+        self.store = open_store(
+            self.paths.store, self.paths.elsewhere, settings, clock=clock, steps=steps
         )
         try:
             self.ports = Ports(
@@ -154,7 +155,7 @@ class Workspace:
                 channels=(LogChannel(),) if channels is None else channels,
                 signer=self.signer,
                 anchor=self.anchor,
-                now_us=clock,
+                now_us=clock or now_us,
             )
             self.courier = Courier(self.ports, self._caller)
             self._check_log()
@@ -220,6 +221,7 @@ class Workspace:
 
     def _check_log(self) -> None:
         """Hold the log against its last anchor; where they disagree nothing is written."""
+        self._refuse_a_strangers_log()
         behind = rolled_back(self.ports, self.anchor)
         last = self.anchor.last()
         if behind is not None:
@@ -239,6 +241,19 @@ class Workspace:
             _log.error("%s", self.service.only_reads)
             return
         create_log(self.ports, self.signer)
+
+    def _refuse_a_strangers_log(self) -> None:
+        """A database may be reached from many folders; only those with its keys may use it."""
+        if not self.paths.elsewhere.is_file():
+            return
+        first = self.store.read(lambda tx: next(iter(tx.audit.entries(0, 1)), None))
+        origin = decode(first).get("origin") if first is not None else None
+        if origin is not None and origin != self.signer.origin:
+            raise Conflict(
+                f"this database is of the workspace {origin}, and the keys here are of "
+                f"{self.signer.origin}; copy the folder keys/ of that workspace, or name another "
+                "database"
+            )
 
     def _holds(self, anchored: Checkpoint) -> bool:
         try:

@@ -27,6 +27,7 @@ COMMANDS = (
     "demo",
     "init",
     "new",
+    "up",
     "check",
     "gate",
     "submit",

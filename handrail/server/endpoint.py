@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import re
 from collections.abc import Callable
 from concurrent.futures import Executor
@@ -17,19 +18,24 @@ from handrail.app import Service
 from handrail.app.service import Waiting
 from handrail.model.commands import (
     ROUTES,
+    AcceptInvitation,
     Command,
+    SignIn,
     Submit,
     SubmitBatch,
     WaitOutcome,
     WaitOutcomes,
     read_command,
 )
-from handrail.model.errors import BadInput
-from handrail.model.people import Actor
+from handrail.model.errors import BadInput, Unknown
+from handrail.model.people import Actor, Via
 from handrail.model.wire import MAX_BODY_BYTES, read_json
-from handrail.server.identity import Identify
+from handrail.server.identity import ByCredential, Identify
 
 T = TypeVar("T")
+
+OPEN = (AcceptInvitation, SignIn)
+"""What may be sent by who is not known."""
 
 _PATH_FIELD = re.compile(r"\{(\w+)\}")
 _encode = msgspec.json.Encoder().encode
@@ -42,9 +48,19 @@ class Desk(msgspec.Struct, frozen=True, kw_only=True):
     executor: Executor
     identify: Identify
 
+    async def actor(self, request: Request[Any, Any, Any]) -> Actor:
+        """Who sends a request; the store is asked only where it has to be."""
+        if not isinstance(self.identify, ByCredential):
+            return self.identify(request)
+        found = self.identify.at_once(request)
+        return found if found is not None else await self.work(self.identify, request)
+
     async def work(self, call: Callable[..., T], *args: Any) -> T:
         """Run blocking work on the server's own threads."""
-        return await asyncio.get_running_loop().run_in_executor(self.executor, call, *args)
+        context = contextvars.copy_context()
+        return await asyncio.get_running_loop().run_in_executor(
+            self.executor, context.run, call, *args
+        )
 
 
 def endpoints(*kinds: type[Command]) -> list[HTTPRouteHandler]:
@@ -58,7 +74,10 @@ def _endpoint(kind: type[Command]) -> HTTPRouteHandler:
 
     async def handle(request: Request[Any, Any, Any]) -> Response[bytes]:
         desk: Desk = request.app.state.desk
-        actor = desk.identify(request)
+        actor = await desk.actor(request)
+        if actor.via is Via.NOBODY and kind not in OPEN:
+            raise Unknown("show an API token (Authorization: Bearer hrt_…), or sign in")
+        request.scope["state"]["operation"] = kind.__name__
         if route.method == "GET":
             fields, strict = _query(request), False
         else:

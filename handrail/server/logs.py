@@ -6,18 +6,25 @@ import logging
 import re
 import secrets
 import time
+from collections.abc import Callable
 
 import structlog
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
+from handrail.server.tracing import request_span
+
 _SAFE = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+Seen = Callable[[Scope, int, float], None]
+"""Told of each request that was answered: its scope, status and seconds."""
 
 
 def logger() -> structlog.stdlib.BoundLogger:
     """The server's log: JSON lines into `handrail.server` of the standard logging.
 
-    Nothing is configured globally: a program that embeds Handrail keeps its own log as it is.
+    JSON escapes every control character, so no request can forge a line. Nothing is configured
+    globally: a program that embeds Handrail keeps its own log as it is.
     """
     return structlog.wrap_logger(  # type: ignore[no-any-return]
         logging.getLogger("handrail.server"),
@@ -33,8 +40,11 @@ def logger() -> structlog.stdlib.BoundLogger:
     )
 
 
-def with_request_ids(app: ASGIApp) -> ASGIApp:
-    """Around an application: name each request, answer with the name, log how it went."""
+def with_request_ids(app: ASGIApp, seen: Seen | None = None) -> ASGIApp:
+    """Around an application: name each request, answer with the name, log and count how it went.
+
+    The log has the path and never the query, in which a link may carry a secret.
+    """
     log = logger()
 
     async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
@@ -57,15 +67,20 @@ def with_request_ids(app: ASGIApp) -> ASGIApp:
             await send(message)
 
         try:
-            await app(scope, receive, answer)
+            with request_span(scope, request_id) as done:
+                await app(scope, receive, answer)
+                done(status, state.get("operation"))
         finally:
+            seconds = time.perf_counter() - began
+            if seen is not None:
+                seen(scope, status, seconds)
             log.info(
                 "request",
                 request=request_id,
                 method=scope["method"],
                 path=scope["path"],
                 status=status,
-                ms=round((time.perf_counter() - began) * 1000, 1),
+                ms=round(seconds * 1000, 1),
                 decision=state.get("decision"),
             )
 

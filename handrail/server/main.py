@@ -1,7 +1,8 @@
-"""The application: every resource, its errors, its health."""
+"""The application: every resource, its errors, its health; on the network with what guards it."""
 
 from __future__ import annotations
 
+import importlib.util
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -9,15 +10,22 @@ import msgspec
 from litestar import Litestar, Request, Response, Router, get
 from litestar.datastructures import State
 from litestar.exceptions import HTTPException
+from litestar.response import Redirect
+from litestar.types import ControllerRouterHandler
 
 from handrail.app import Service
+from handrail.model.commands import WhoAmI
 from handrail.model.errors import HandrailError
 from handrail.server.api import HANDLERS
 from handrail.server.endpoint import Desk
-from handrail.server.identity import Identify, as_named
+from handrail.server.front import Front, Guarding, Tokens
+from handrail.server.identity import ByCredential, Identify, as_named
+from handrail.server.limits import Buckets
 from handrail.server.logs import with_request_ids
+from handrail.server.metrics import Metrics, metrics
 from handrail.server.problems import on_crash, on_error, on_http_error
 from handrail.server.schema import openapi
+from handrail.server.stream import Stream, stream
 
 THREADS = 32
 """Commands under way at once. Writes wait for a shared commit, so more threads than cores pay."""
@@ -37,38 +45,95 @@ async def readyz(request: Request[Any, Any, Any]) -> dict[str, str]:
     return {"status": "ok" if desk.service.only_reads is None else "only reads"}
 
 
-@get(["/schema", "/schema/openapi.json"], sync_to_thread=False)
-def schema(request: Request[Any, Any, Any]) -> Response[bytes]:
-    """The OpenAPI document."""
+@get("/", name="home", sync_to_thread=False)
+def home() -> Redirect:
+    """Where a build without a desk sends people."""
+    return Redirect("/account", status_code=303)
+
+
+@get(["/schema", "/schema/openapi.json"])
+async def schema(request: Request[Any, Any, Any]) -> Response[bytes]:
+    """The OpenAPI document, for who is known."""
+    desk: Desk = request.app.state.desk
+    front: Front | None = request.app.state.front
+    if front is not None and not front.dev:
+        await desk.work(desk.service.call, WhoAmI(), await desk.actor(request))
+    if request.app.state.schema is None:
+        request.app.state.schema = await desk.work(lambda: msgspec.json.encode(openapi()))
     return Response(request.app.state.schema, media_type="application/vnd.oai.openapi+json")
 
 
-def make_app(service: Service, *, identify: Identify = as_named) -> Litestar:
-    """The application that answers for `service`; `identify` says who sends a request."""
+def make_app(
+    service: Service, *, identify: Identify = as_named, front: Front | None = None
+) -> Litestar:
+    """The application that answers for `service`.
+
+    Without `front` it is the one of the workspace's own socket, and `identify` says who sends a
+    request. With it, it is the one of the network: credentials say who, pages are there for
+    people, and nothing reaches a handler that `handrail.server.front` did not let through.
+    """
     executor = ThreadPoolExecutor(THREADS, thread_name_prefix="handrail-server")
+    handlers: list[ControllerRouterHandler] = [
+        Router("/api/v1", route_handlers=[*HANDLERS, stream]),
+        healthz,
+        readyz,
+        schema,
+    ]
+    settings = service.ports.settings
+    if front is not None:
+        identify = ByCredential(service.ports)
+        handlers += [metrics, *_pages(service, identify, front)]
+    desk = Desk(service=service, executor=executor, identify=identify)
+    live = Stream(service, desk.work)
+    counted = Metrics(service)
 
     def stop() -> None:
+        live.close()
         executor.shutdown(wait=True)
 
     app = Litestar(
-        route_handlers=[Router("/api/v1", route_handlers=HANDLERS), healthz, readyz, schema],
+        route_handlers=handlers,
         state=State(
-            {
-                "desk": Desk(service=service, executor=executor, identify=identify),
-                "schema": msgspec.json.encode(openapi()),
-            }
+            {"desk": desk, "front": front, "schema": None, "stream": live, "metrics": counted}
         ),
         exception_handlers={
             HandrailError: on_error,
             HTTPException: on_http_error,
             Exception: on_crash,
         },
+        on_startup=[counted.begin],
         on_shutdown=[stop],
         openapi_config=None,
         logging_config=None,
         request_max_body_size=None,
         debug=False,
     )
-    # Around everything, so that an address which does not exist is named and logged too.
-    app.asgi_handler = with_request_ids(app.asgi_handler)
+    # Around everything, so that an address which does not exist is guarded, named and logged too.
+    if front is not None:
+        assert isinstance(identify, ByCredential)
+        known = identify.remembered
+        app.asgi_handler = Guarding(
+            app.asgi_handler,
+            front,
+            Tokens(service.ports.secret),
+            addresses=Buckets(rate=settings.address_rate, burst=settings.address_rate * 10),
+            credentials=Buckets(rate=settings.credential_rate, burst=settings.credential_rate * 4),
+            known=lambda secret: known(secret) is not None,
+        )
+    app.asgi_handler = with_request_ids(
+        app.asgi_handler, counted.seen if front is not None else None
+    )
     return app
+
+
+def _pages(service: Service, identify: Identify, front: Front) -> list[ControllerRouterHandler]:
+    """Pages for people: signing in, and the desk where this build has one."""
+    from handrail.server.auth import pages
+
+    found: list[ControllerRouterHandler] = list(pages(service, front))
+    if importlib.util.find_spec("handrail.server.web") is not None:
+        web = importlib.import_module("handrail.server.web")
+        found += web.pages(service, identify)
+    else:
+        found.append(home)
+    return found

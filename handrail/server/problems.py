@@ -18,6 +18,8 @@ def _response(request: Request[Any, Any, Any], problem: dict[str, Any]) -> Respo
     headers = {}
     if problem["status"] == 401:
         headers["www-authenticate"] = "Bearer"
+    if "retry_after" in problem:
+        headers["retry-after"] = str(problem["retry_after"])
     if problem["status"] == 413:
         headers["connection"] = "close"  # the rest of the body is not read
     return Response(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import apsw
+import msgspec
 
 from handrail.ports import StateRow, Tallies
 from handrail.store.sqlite.access import SqliteAccess
@@ -100,7 +101,7 @@ class SqliteTransaction:
 
     def tallies(self) -> Tallies:
         [row] = self._execute(_TALLIES, (self._now,)).fetchall()
-        return Tallies(**dict(zip(Tallies.__struct_fields__, row, strict=True)))
+        return msgspec.convert(dict(zip(Tallies.__struct_fields__, row, strict=True)), Tallies)
 
     def state_rows(self) -> Iterator[StateRow]:
         yield from self.decisions.state()
