@@ -242,7 +242,7 @@ def test_where_a_command_goes(scripted: Any) -> None:
     assert transport.call(ListDecisions(workflow="a&b", limit=5), ME) == []
     assert server.requests == [
         "GET /api/v1/decisions/d_%C3%A9%2F..%2Fx/outcome?wait=0.0 HTTP/1.1",
-        "GET /api/v1/decisions?workflow=a%26b&limit=5 HTTP/1.1",
+        "GET /api/v1/decisions?workflow=a%26b&mine=false&limit=5 HTTP/1.1",
     ]
     for wrong in ("", ".", ".."):
         with pytest.raises(BadInput, match="expected an id"):
