@@ -68,6 +68,8 @@ class Preview(Command, frozen=True, kw_only=True):
 
 
 class GetDecision(Command, frozen=True, kw_only=True):
+    """One decision with everything that became of it."""
+
     decision_id: str
 
 
@@ -104,6 +106,8 @@ class WaitOutcomes(Command, frozen=True, kw_only=True):
 
 
 class Withdraw(Command, frozen=True, kw_only=True):
+    """Take a decision back before it is run."""
+
     decision_id: str
     reason: str
 
@@ -150,6 +154,8 @@ class Reverse(Command, frozen=True, kw_only=True):
 
 
 class AddLabel(Command, frozen=True, kw_only=True):
+    """Add the truth about a decision that became known later."""
+
     decision_id: str
     source: str
     truth: Any = None
@@ -168,6 +174,8 @@ class ListReviews(Command, frozen=True, kw_only=True):
 
 
 class GetReview(Command, frozen=True, kw_only=True):
+    """The card of a review, as who asks may see it."""
+
     review_id: str
 
 
@@ -201,6 +209,8 @@ class Undo(Command, frozen=True, kw_only=True):
 
 
 class Escalate(Command, frozen=True, kw_only=True):
+    """Ask others: those named, or the next that the policy names."""
+
     review_id: str
     reason: str
     to: tuple[str, ...] = ()
@@ -208,21 +218,29 @@ class Escalate(Command, frozen=True, kw_only=True):
 
 
 class Ask(Command, frozen=True, kw_only=True):
+    """Put a question to the requester; the review stays open."""
+
     review_id: str
     comment: str
 
 
 class Snooze(Command, frozen=True, kw_only=True):
+    """Let a review rest for so many seconds."""
+
     review_id: str
     seconds: float
 
 
 class Assign(Command, frozen=True, kw_only=True):
+    """Give a review to a person or team."""
+
     review_id: str
     to: str
 
 
 class Comment(Command, frozen=True, kw_only=True):
+    """Add a comment that everybody who may see the review sees."""
+
     review_id: str
     comment: str
 
@@ -241,6 +259,8 @@ class SetStop(Command, frozen=True, kw_only=True):
 
 
 class ClearStop(Command, frozen=True, kw_only=True):
+    """Lift the stop button for a workflow or all (`*`)."""
+
     workflow: str = "*"
     reason: str
 
@@ -387,6 +407,8 @@ class ProveEntry(Command, frozen=True, kw_only=True):
 
 
 class ListFeedback(Command, frozen=True, kw_only=True):
+    """What people decided, and how fast: proposal, human version, reason, seconds."""
+
     workflow: str | None = None
     limit: int = 1000
 

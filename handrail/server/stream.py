@@ -307,6 +307,6 @@ async def stream(request: Request[Any, Any, Any]) -> Streaming:
     blocks = await request.app.state.stream.open(actor, None if said is None else int(said))
     return Streaming(
         blocks,
-        media_type="text/event-stream; charset=utf-8",
+        media_type="text/event-stream",
         headers={"cache-control": "no-store", "x-accel-buffering": "no"},
     )

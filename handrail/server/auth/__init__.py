@@ -79,7 +79,7 @@ def _plain(handle: Handle) -> Handle:
 
 def _style() -> Answer:
     headers = {"cache-control": "public, max-age=3600"}
-    return Response(style(), media_type="text/css; charset=utf-8", headers=headers)
+    return Response(style(), media_type="text/css", headers=headers)
 
 
 def safe_next(place: str | None) -> str:
@@ -336,7 +336,7 @@ class Auth:
 
 
 def _html(body: bytes, status: int = 200) -> Answer:
-    return Response(body, media_type="text/html; charset=utf-8", status_code=status)
+    return Response(body, media_type="text/html", status_code=status)
 
 
 def _go(place: str, cookie: str) -> Answer:

@@ -8,6 +8,8 @@ import pytest
 
 from handrail.app import Paths, Workspace
 from handrail.server.local import serve
+from tests.server import Net
+from tests.server import net as serve_net
 from tests.workspace import make_workspace
 
 
@@ -28,3 +30,10 @@ def http(workspace: Workspace) -> Iterator[httpx.Client]:
     transport = httpx.HTTPTransport(uds=str(workspace.paths.socket()))
     with httpx.Client(transport=transport, base_url="http://w/api/v1", timeout=60) as client:
         yield client
+
+
+@pytest.fixture
+def net(tmp_path: Path) -> Iterator[Net]:
+    """A workspace served on loopback."""
+    with serve_net(tmp_path / "work") as found:
+        yield found

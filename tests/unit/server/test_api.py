@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import stat
 import threading
 import time
@@ -15,10 +16,11 @@ import msgspec
 import pytest
 
 from handrail.app import Workspace
-from handrail.model.commands import ROUTES
+from handrail.model.commands import ROUTES, read_command
 from handrail.model.errors import Conflict
 from handrail.model.problem import error_of
 from handrail.model.wire import MAX_BODY_BYTES
+from handrail.server.examples import EXAMPLES
 
 SMALL = {"workflow": "refund", "facts": {"order": "1"}, "proposal": {"amount": 5}}
 LARGE = {**SMALL, "proposal": {"amount": 150}}
@@ -245,7 +247,8 @@ def test_the_schema_describes_every_route(http: httpx.Client) -> None:
         for path, methods in document["paths"].items()
         for method in methods
     }
-    assert described == {(route.method, route.path) for route in ROUTES.values()}
+    others = {("GET", path) for path in ("/stream", "/metrics", "/schema", "/healthz", "/readyz")}
+    assert described == {(route.method, route.path) for route in ROUTES.values()} | others
     components = document["components"]["schemas"]
 
     def references(value: Any) -> Any:
@@ -293,3 +296,16 @@ def test_a_mistake_of_ours_tells_nothing(
     monkeypatch.setattr(workspace.service, "call", broken)
     found = problem(http.get("/decisions"), 500)
     assert "secret" not in str(found)
+
+
+def test_every_request_with_a_body_has_an_example_that_is_right() -> None:
+    for kind, route in ROUTES.items():
+        if route.method == "POST":
+            in_path = {name: "x" for name in re.findall(r"{(\w+)}", route.path)}
+            assert read_command(kind, {**EXAMPLES[kind], **in_path})
+    assert set(EXAMPLES) == {kind for kind, route in ROUTES.items() if route.method == "POST"}
+
+
+def test_every_operation_says_what_it_is() -> None:
+    for kind in ROUTES:
+        assert kind.__doc__ and "Base of all" not in kind.__doc__, kind
