@@ -120,6 +120,7 @@ def _deadline(tx: Transaction, ports: Ports, seen: Review) -> bool:
         now=now,
         mode=current.ruling.mode,
         reversible=current.ruling.stakes.reversible,
+        approvals=bool(current.ruling.approvals),
         owners=policy.owners,
         hours=ports.hours,
     )

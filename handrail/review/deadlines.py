@@ -83,14 +83,16 @@ def step(
     now: int,
     mode: Mode,
     reversible: bool,
+    approvals: bool,
     owners: tuple[str, ...],
     hours: Hours,
 ) -> Step:
     """What falls due now. One step at a time, so that after downtime each still happens once.
 
     Half the SLA reminds and asks the next approver as well; the full SLA hands it to the fallback
-    with a fresh SLA, once; then silence speaks. Silence never approves what is irreversible or in
-    command: it blocks.
+    with a fresh SLA, once; then silence speaks. Silence never approves what is irreversible, in
+    command, or asks for named approvals (`approvals`): nobody's silence is a director's yes. It
+    blocks.
     """
     sla = route.sla_seconds or 0
     if stage == 0 and now < due:
@@ -103,6 +105,11 @@ def step(
     verdict = Verdict.EXPIRED
     if route.silence is Silence.REJECT:
         verdict = Verdict.REJECTED
-    elif route.silence is Silence.APPROVE and reversible and mode is not Mode.IN_COMMAND:
+    elif (
+        route.silence is Silence.APPROVE
+        and reversible
+        and not approvals
+        and mode is not Mode.IN_COMMAND
+    ):
         verdict = Verdict.APPROVED
     return Step(kind="silence", stage=stage, verdict=verdict)

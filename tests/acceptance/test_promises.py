@@ -765,15 +765,15 @@ def test_silence_says_nothing_about_what_waits_in_a_queue(house: House) -> None:
     assert house.ran(house.outcome(third)) == {"discount": "22.00"}
 
 
-def test_silence_lets_an_edit_stand_and_calls_it_one(house: House) -> None:
+def test_silence_is_no_approval_of_an_edit_that_needs_one(house: House) -> None:
     house.register(ann=("team:sales",), bob=("team:sales",), dan=("role:director",))
     ruling = house.quote(40)
     house.vote(ruling, "edit", "ann", edits={"discount": 35})
     for _ in range(3):
         house.after(HOUR)
     outcome = house.outcome(ruling)
-    assert outcome.by == "silence" and outcome.verdict is Verdict.EDITED and outcome.edited
-    assert house.ran(outcome) == {"discount": "35.00"}
+    assert outcome.by == "silence" and outcome.verdict is Verdict.EXPIRED
+    assert house.ran(outcome) is None
 
 
 def test_a_decision_that_is_of_no_use_any_more_expires(house: House) -> None:

@@ -19,7 +19,12 @@ def at(text: str) -> int:
 
 
 def act(route: Route, stage: int, now: int, due: int, **kw: object) -> Step:
-    given = {"mode": Mode.IN_THE_LOOP, "reversible": True, "owners": ("team:owners",)} | kw
+    given = {
+        "mode": Mode.IN_THE_LOOP,
+        "reversible": True,
+        "approvals": False,
+        "owners": ("team:owners",),
+    } | kw
     return step(route=route, stage=stage, now=now, due=due, hours=HOURS, **given)  # type: ignore[arg-type]
 
 
@@ -82,6 +87,12 @@ def test_silence_never_approves_what_is_irreversible_or_in_command(
     route = Route(to=("team:a",), sla_seconds=60, silence=silence)
     final = act(route, 3, now=2000, due=1000, mode=mode, reversible=reversible)
     assert (final.kind, final.verdict) == ("silence", verdict)
+
+
+def test_silence_is_never_the_approval_that_a_rule_asks_for() -> None:
+    route = Route(to=("team:a",), sla_seconds=60, silence=Silence.APPROVE)
+    assert act(route, 3, now=2000, due=1000).verdict is Verdict.APPROVED
+    assert act(route, 3, now=2000, due=1000, approvals=True).verdict is Verdict.EXPIRED
 
 
 def test_escalating_silence_asks_the_owners_before_it_blocks() -> None:
