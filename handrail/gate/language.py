@@ -206,7 +206,8 @@ ROUTE = (
     Key("clock", "`always` (default) or `business`", _enum("always", "business")),
     Key("fallback", "who gets it when the time is over", _ONE_OR_NAMES),
     Key("silence", "what it means that nobody answers: `block`, `escalate`, `reject`, or `approve` "
-        "(only what is reversible and asks for no named approvals)", _enum(*Silence), required=True),
+        "(only what is reversible and asks for no named approvals)",
+        _enum(*Silence), required=True),
 )  # fmt: skip
 
 REVIEW = (
