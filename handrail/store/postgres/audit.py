@@ -50,8 +50,9 @@ class PostgresAudit:
             return self._numbered()
         # Whoever asks in order to write is to see what anybody else who asked has written.
         session.hold("log size")
-        row = session.one(_SQL["staged_count"])
-        return self._numbered() + (row[0] if row else 0) + len(self.pending)
+        # In one statement: between two of them entries may move from the stage to the log.
+        row = session.one(_SQL["committed"])
+        return (row[0] if row else 0) + len(self.pending)
 
     def _numbered(self) -> int:
         row = self._session.one(_SQL["size"])

@@ -14,8 +14,9 @@ SELECT 1 FROM audit_stage WHERE ticket <= $1 LIMIT 1;
 -- name: waiting
 SELECT ticket, entries FROM audit_stage WHERE ticket > $1 ORDER BY ticket LIMIT $2;
 
--- name: staged_count
-SELECT coalesce(sum(cardinality(entries)), 0)::bigint FROM audit_stage;
+-- name: committed
+SELECT coalesce((SELECT idx + 1 FROM audit_entries ORDER BY idx DESC LIMIT 1), 0)
+    + coalesce((SELECT sum(cardinality(entries)) FROM audit_stage), 0)::bigint;
 
 -- name: unstage
 DELETE FROM audit_stage WHERE ticket = ANY ($1);

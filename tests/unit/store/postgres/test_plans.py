@@ -168,7 +168,7 @@ WALKS: dict[str, str] = {
     "policies.workflows": "all of active_policies by active_policies_pkey",
     "stops.all": "all of stops by stops_pkey",
     # Everything that waits is what is asked for.
-    "audit.staged_count": "all of audit_stage",
+    "audit.committed": "all of audit_entries by audit_entries_pkey; all of audit_stage",
     "tallies.now": (
         "review_asks by review_asks_pkey (who); "
         "review_asks by review_asks_pkey (who, due); "
