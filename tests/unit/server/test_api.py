@@ -249,7 +249,6 @@ def test_the_schema_describes_every_route(http: httpx.Client) -> None:
     }
     others = {("GET", path) for path in ("/stream", "/metrics", "/schema", "/healthz", "/readyz")}
     assert described == {(route.method, route.path) for route in ROUTES.values()} | others
-    components = document["components"]["schemas"]
 
     def references(value: Any) -> Any:
         if isinstance(value, dict):
@@ -262,7 +261,8 @@ def test_the_schema_describes_every_route(http: httpx.Client) -> None:
                 yield from references(item)
 
     for reference in references(document):
-        assert reference.removeprefix("#/components/schemas/") in components
+        _, _, part, name = reference.split("/")
+        assert name in document["components"][part]
     submit = document["paths"]["/api/v1/decisions"]["post"]
     assert submit["requestBody"]["content"]["application/json"]["schema"]["$ref"].endswith("Submit")
     wait = document["paths"]["/api/v1/decisions/{decision_id}/outcome"]["get"]
