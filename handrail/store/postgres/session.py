@@ -21,7 +21,7 @@ Lists (`find`, `due`, `open_list`, …) lock nothing: they are hints, to be read
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import psycopg
@@ -88,7 +88,7 @@ class Session:
             yield from rows
             last = rows[-1][0]
 
-    def copy(self, sql: str, types: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    def copy(self, sql: str, types: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         """Send rows through a binary COPY."""
         try:
             with self._cursor.copy(sql) as copy:
