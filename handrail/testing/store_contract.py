@@ -923,6 +923,35 @@ class StoreContract:
         with raises(Conflict, "ZOË", zoe.id):
             self.write(lambda tx: tx.people.put(self.person("zoË")))
 
+    def test_a_use_case_changes_what_it_made_itself(self) -> None:
+        person = self.person("ana")
+        decision = self.decision(key="k1")
+        key = SubjectKey(workflow="refunds", subject="s", key=bytes(32), made_at=5)
+
+        def use_case(tx: Transaction) -> list[str]:
+            assert tx.people.by_handle("ana") is None
+            tx.people.put(person)
+            tx.people.put(replace(person, holds=("team:desk",)))
+            tx.people.put(replace(person, handle="Anna", holds=()))
+            assert tx.decisions.by_key("refunds", "bot", "k1") is None
+            assert tx.subjects.key_of("refunds", "s") is None
+            refused = []
+            for _ in range(2):
+                try:
+                    tx.decisions.insert(decision, self.ruling(decision), settled=False)
+                except Conflict:
+                    refused.append("key")
+                try:
+                    tx.subjects.insert(key)
+                except Conflict:
+                    refused.append("subject")
+            return refused
+
+        assert self.write(use_case) == ["key", "subject"]
+        found = self.read(lambda tx: tx.people.all())
+        assert found == [replace(person, handle="Anna")]
+        assert self.read(lambda tx: tx.subjects.key_of("refunds", "s")) == key
+
     def test_somebody_is_registered_who_holds_something(self) -> None:
         assert self.read(lambda tx: tx.people.registered()) is False
         self.write(lambda tx: tx.people.put(self.person("solo")))

@@ -153,7 +153,9 @@ class PostgresAccess:
             _SQL["add_identity"],
             (identity.issuer, identity.subject, identity.person, identity.linked_at),
         )
-        if not made:
+        if made:
+            self._session.made("identity", identity.issuer, identity.subject)
+        else:
             self._session.taken("identity", identity.issuer, identity.subject)
             raise Conflict(
                 "this identity is linked to a person already; sign in with it, or use another one"

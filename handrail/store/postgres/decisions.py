@@ -78,6 +78,8 @@ class PostgresDecisions:
         )
         if made:
             session.holds_decision(decision.id)
+            if decision.key is not None:
+                session.made("key", decision.workflow, decision.submitter, decision.key)
             return body + b"\0" + ruled
         if decision.key is not None:
             session.taken("key", decision.workflow, decision.submitter, decision.key)

@@ -60,11 +60,13 @@ class PostgresPeople:
             session.hold_standing()
         elif session.change(_SQL["insert"], row):
             # Somebody new who may do nothing takes nothing from what others go by.
+            session.made("person", folded)
             return
         else:
             session.taken("person", folded)
             session.hold_standing()
         if session.change(_SQL["change"], row) or session.change(_SQL["insert"], row):
+            session.made("person", folded)
             return
         there = self.by_handle(person.handle)
         if there is None:

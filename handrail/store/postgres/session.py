@@ -189,6 +189,10 @@ class Session:
         if self.writing:
             self._absent[key] = None
 
+    def made(self, *key: str) -> None:
+        """This use case took the key itself."""
+        self._absent.pop(key, None)
+
     def taken(self, *key: str) -> None:
         """A unique key turned out to be taken. Raises `Again` where it was seen free before."""
         if key in self._absent:

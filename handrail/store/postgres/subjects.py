@@ -27,7 +27,9 @@ class PostgresSubjects:
 
     def insert(self, key: SubjectKey) -> None:
         made = self._session.change(_INSERT, (key.workflow, key.subject, key.key, key.made_at))
-        if not made:
+        if made:
+            self._session.made("subject key", key.workflow, key.subject)
+        else:
             self._session.taken("subject key", key.workflow, key.subject)
             raise Conflict(
                 f"the subject {key.subject!r} of {key.workflow} has a key; read it and use it"

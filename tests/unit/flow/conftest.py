@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -14,9 +14,11 @@ from handrail.model.outcome import Outcome
 from handrail.model.people import Actor
 from handrail.model.review import Card
 from handrail.model.ruling import Ruling
+from handrail.ports import Store
 from handrail.settings import Settings
 from handrail.store.sqlite import SqliteStore
 from handrail.testing.clock import FakeClock
+from tests import postgres
 
 PROGRAM = Actor(name="local")
 START = 1_790_000_000_000_000
@@ -75,13 +77,44 @@ cases:
 """
 
 
+TEAM = pytest.param("team", marks=pytest.mark.needs("postgres"))
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Whatever is tested in a world of its own is tested on both stores."""
+    if {"world", "office"} & set(metafunc.fixturenames):
+        metafunc.parametrize("kind", ["embedded", TEAM], indirect=True)
+
+
+@pytest.fixture(autouse=True)
+def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Which store a new world has."""
+    monkeypatch.setattr(World, "kind", getattr(request, "param", "embedded"))
+    yield
+    while World.schemas:
+        postgres.drop(World.schemas.pop())
+
+
 class World:
     """Everything a test of the verbs touches."""
 
+    kind = "embedded"
+    schemas: ClassVar[list[str]] = []
+
     def __init__(self) -> None:
         self.clock = FakeClock(START)
-        self.store = SqliteStore.open(":memory:", clock=self.clock, settings=Settings())
+        self.store = self.open()
         self.ports = Ports(store=self.store, shelf=Shelf(), secret=b"s" * 32)
+
+    def open(self) -> Store:
+        if self.kind == "embedded":
+            return SqliteStore.open(":memory:", clock=self.clock, settings=Settings())
+        from handrail.store.postgres import PostgresStore
+
+        self.schemas.append(postgres.new_schema())
+        return PostgresStore.open(
+            postgres.url(), clock=self.clock, settings=Settings(), schema=self.schemas[-1]
+        )
 
     def policy(self, text: str = REFUND) -> str:
         """Activate a policy; returns its version."""
@@ -123,6 +156,7 @@ class World:
         """Audit entries, of one type where it is named."""
         from handrail.audit.entry import decode
 
+        self.store.settle_log()
         found = self.store.read(lambda tx: [decode(raw) for raw in tx.audit.entries()])
         return [entry for entry in found if kind in (None, entry["type"])]
 

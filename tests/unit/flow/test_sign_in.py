@@ -463,6 +463,7 @@ def test_the_log_names_no_handle_and_holds_no_secret(office: Office) -> None:
     office.send(c.ChangePassword(old=PASSWORD, new=OTHER), ann)
     office.send(c.SetPerson(handle="bob@example.org", active=False), ann)
     office.send(c.SignOut(), ann)
+    office.store.settle_log()
     raw = office.store.read(lambda tx: b"\n".join(tx.audit.entries())).decode()
     said = {
         "person.invited",
