@@ -39,6 +39,7 @@ PLANS: dict[str, str] = {
     "audit.leaf": "audit_entries by audit_entries_pkey (idx)",
     "audit.node": "audit_entries by audit_entries_pkey (idx)",
     "audit.leaves": "audit_entries by audit_entries_pkey (idx)",
+    "audit.rows": "audit_entries by audit_entries_pkey (idx)",
     "audit.nodes": "sort; audit_entries by audit_entries_pkey (idx)",
     "audit.head": "audit_head by audit_head_pkey (one)",
     "counters.read": "counters by counters_pkey (scope, key, bucket)",
