@@ -366,6 +366,10 @@ class AuditLog(Protocol):
     def nodes(self, level: int) -> Iterator[tuple[int, bytes]]:
         """(index, hash) of a level, in order."""
 
+    def rows(self) -> Iterator[tuple[int, bytes, bytes, bytes]]:
+        """Everything in one pass, by index as stored: index, entry, leaf hash, and the hashes of
+        the subtrees that this entry completed (levels 1 and up, 32 bytes each)."""
+
     def add_checkpoint(self, checkpoint: Checkpoint) -> None: ...
 
     def checkpoints(self) -> list[Checkpoint]: ...

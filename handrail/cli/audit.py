@@ -6,6 +6,7 @@ Everything but `accept-restore` only reads the store, beside whoever owns it.
 from __future__ import annotations
 
 import os
+from array import array
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,6 +21,7 @@ from handrail.model.errors import BadInput, Conflict
 if TYPE_CHECKING:
     from handrail.app.reading import Reading
     from handrail.audit.note import VerifierKey
+    from handrail.ports import Transaction
 
 app = typer.Typer(
     add_completion=False,
@@ -289,17 +291,48 @@ def verify_store(
     """The report over the log in the store."""
     from handrail.audit.verify import verify_log
 
-    return reading.read(
-        lambda tx: verify_log(
-            enumerate(tx.audit.entries()),
-            nodes=tx.audit.nodes,
+    def query(tx: Transaction) -> Any:
+        scan = OnePass(tx.audit.rows())
+        return verify_log(
+            scan.entries(),
+            nodes=scan.nodes,
             checkpoints=[
                 (f"checkpoint row {one.size}", one.text.encode()) for one in tx.audit.checkpoints()
             ],
             keys=keys,
             anchors=anchors,
         )
-    )
+
+    return reading.read(query)
+
+
+class OnePass:
+    """The log's rows read once: entries as they come, the nodes kept for afterwards."""
+
+    def __init__(self, rows: Iterable[tuple[int, bytes, bytes, bytes]]) -> None:
+        self._rows = rows
+        self._places: list[array[int]] = [array("q")]
+        self._hashes: list[list[bytes]] = [[]]
+
+    def entries(self) -> Iterator[tuple[int, bytes]]:
+        """(stored index, entry bytes) in order."""
+        places, hashes = self._places, self._hashes
+        place, leaf_of = places[0].append, hashes[0].append
+        for index, body, leaf, above in self._rows:
+            place(index)
+            leaf_of(leaf)
+            for level in range(1, len(above) // 32 + 1):
+                if level == len(hashes):
+                    places.append(array("q"))
+                    hashes.append([])
+                places[level].append(((index + 1) >> level) - 1)
+                hashes[level].append(above[32 * level - 32 : 32 * level])
+            yield index, body
+
+    def nodes(self, level: int) -> Iterator[tuple[int, bytes]]:
+        """(index, hash) of a level, once all entries were read."""
+        if level < len(self._hashes):
+            yield from zip(self._places[level], self._hashes[level], strict=True)
 
 
 def read_anchor(path: Path) -> list[tuple[str, bytes]]:

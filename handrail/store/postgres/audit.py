@@ -97,6 +97,9 @@ class PostgresAudit:
             for index, node in self._session.all(_SQL["nodes"], (level, start, end)):
                 yield index, node
 
+    def rows(self) -> Iterator[tuple[int, bytes, bytes, bytes]]:
+        yield from self._session.pages(_SQL["rows"])
+
     def add_checkpoint(self, checkpoint: Checkpoint) -> None:
         self._session.change(
             _SQL["put_checkpoint"],

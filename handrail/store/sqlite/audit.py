@@ -139,6 +139,10 @@ class SqliteAudit:
             else self._execute(_SQL["leaves"])
         )
 
+    def rows(self) -> Iterator[tuple[int, bytes, bytes, bytes]]:
+        self.write()
+        yield from self._execute(_SQL["rows"])
+
     def add_checkpoint(self, checkpoint: Checkpoint) -> None:
         self._execute(
             _SQL["put_checkpoint"],

@@ -120,6 +120,7 @@ WALKS = {
     "people.registered": "all of people by people_registered",
     # Everything is what is asked for.
     "audit.leaves": "all of audit_entries",
+    "audit.rows": "all of audit_entries",
     "audit.nodes": "all of ends; all of ends; audit_entries by rowid (rowid=?)",
     "decisions.state": "all of decisions",
     "grants.state": "all of grants",

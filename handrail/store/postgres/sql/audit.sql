@@ -40,6 +40,9 @@ WHERE idx = (($2::bigint + 1) << $1::int) - 1 AND length(nodes) >= 32 * $1;
 -- name: leaves
 SELECT idx, leaf FROM audit_entries WHERE idx > $1 ORDER BY idx LIMIT $2;
 
+-- name: rows
+SELECT idx, body, leaf, nodes FROM audit_entries WHERE idx > $1 ORDER BY idx LIMIT $2;
+
 -- name: nodes
 SELECT place.idx, substr(e.nodes, (32 * $1 - 31)::int, 32)
 FROM generate_series($2::bigint, $3::bigint) AS place (idx)

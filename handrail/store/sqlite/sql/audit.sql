@@ -17,6 +17,9 @@ WHERE idx = ((?2 + 1) << ?1) - 1 AND length(nodes) >= 32 * ?1;
 -- name: leaves
 SELECT idx, leaf FROM audit_entries ORDER BY idx;
 
+-- name: rows
+SELECT idx, body, leaf, nodes FROM audit_entries ORDER BY idx;
+
 -- name: nodes
 WITH RECURSIVE ends (idx) AS (
     VALUES ((1 << ?1) - 1)
