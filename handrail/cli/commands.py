@@ -41,6 +41,8 @@ COMMANDS = (
     "users",
     "tokens",
     "audit",
+    "backup",
+    "restore",
     "doctor",
 )
 """Each is the module `handrail.cli.NAME` with an `app`. The order is the one `--help` shows."""

@@ -120,15 +120,21 @@ def _policy_files(folder: Path) -> list[Finding]:
 
 
 def _store(reading: Reading, folder: Path) -> list[Finding]:
+    from handrail.app.stores import without_password
+
     now = time.time_ns() // 1000
     damaged = reading.integrity()
-    size = reading.paths.store.stat().st_size
+    if reading.place is None:
+        size = reading.paths.store.stat().st_size
+        where = f"{reading.paths.store}, {size / 2**20:.1f} MiB"
+        fine = "SQLite finds nothing wrong"
+    else:
+        where, fine = without_password(reading.place), "it answers, and the log's end is whole"
     found = [
         Finding(
             name="store",
             ok=not damaged,
-            text=f"{reading.paths.store}, {size / 2**20:.1f} MiB, "
-            + ("; ".join(damaged[:3]) if damaged else "SQLite finds nothing wrong"),
+            text=f"{where}, " + ("; ".join(damaged[:3]) if damaged else fine),
         )
     ]
     if damaged:
