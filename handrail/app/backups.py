@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+from importlib.metadata import version
 from pathlib import Path
 
 import msgspec
@@ -74,7 +75,6 @@ def make_backup(folder: Path, target: Path, keys: Path | None, settings: Setting
     `keys` is a folder of its own for the keys; without it they are left out. Raises `Conflict`
     where something is in the way, `BadInput` for a store that is elsewhere.
     """
-    from handrail import __version__
     from handrail.store.sqlite.backup import copy_database
 
     paths = Paths(folder)
@@ -96,7 +96,7 @@ def make_backup(folder: Path, target: Path, keys: Path | None, settings: Setting
         (part / "anchors").mkdir(mode=0o700)
         if paths.anchor.is_file():
             shutil.copy2(paths.anchor, part / "anchors" / paths.anchor.name)
-        made = _described(part, __version__, origin_of(paths))
+        made = _described(part, version("handrail"), origin_of(paths))
         _write_private(part / "backup.json", msgspec.json.format(msgspec.json.encode(made)))
         if target.exists():
             target.rmdir()
