@@ -204,7 +204,10 @@ def view(shown: Shown, who: Who, secret: bytes) -> Card:
         due=review.due,
         opened_at=review.opened_at,
         to=tuple(handle(name, name) for name in review.to),
-        approvals=shown.missing,
+        approvals=tuple(
+            msgspec.structs.replace(need, of=tuple(handle(name, name) for name in need.of))
+            for need in shown.missing
+        ),
         votes=tuple(
             {
                 "by": handle(vote.person, vote.person),
