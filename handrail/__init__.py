@@ -51,14 +51,15 @@ def open(path: str | os.PathLike[str], *, name: str = "local", desk: bool | None
     owner is gone, the next that asks takes its place. `name` is what this program is called in what
     it submits (no `@`: that is for persons).
 
-    Raises `BadInput` for `desk=True`: this version has no desk; decide with `handrail reviews`.
+    Raises `BadInput` for `desk=True`: a desk needs people who sign in; `handrail up` serves it.
     Raises `Unavailable` where the workspace cannot be opened.
     """
     from handrail.model.errors import BadInput
 
     if desk:
         raise BadInput(
-            "this version has no desk; leave desk out and decide with `handrail reviews`", "/desk"
+            "an open workspace serves no desk; leave desk out, and serve it with `handrail up`",
+            "/desk",
         )
     from handrail.app import open_workspace
     from handrail.model.people import Actor

@@ -51,7 +51,7 @@ def demo(
     """
     shell = shell_of(ctx)
     if port is not None:
-        raise BadInput("this version has no desk page to serve; leave --port out")
+        raise BadInput("the demo runs in the terminal; leave --port out")
     if about is not None and about not in ABOUT:
         raise BadInput(f"there is no demo {about!r}; expected medical or marketing")
     figures = {
