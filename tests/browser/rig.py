@@ -99,14 +99,18 @@ BLIND = REFUND.replace("workflow: refund", "workflow: blind").replace(
     "review:", "sampling: {blind: 100%}\nreview:"
 )
 QUICK = REFUND.replace("workflow: refund", "workflow: quick").replace("undo: 30s", "undo: 0s")
-"""Everything of it is blind; a verdict is released at once."""
+CHECKED = REFUND.replace("workflow: refund", "workflow: checked").replace(
+    "review:", "sampling: {spot_check: 100%}\nreview:"
+)
+"""All of the first is blind; verdicts of the second are released at once; of the third everything
+that passes is checked."""
 
 
 class Site:
     """A running server with its people."""
 
     def __init__(self, folder: Path) -> None:
-        make_workspace(folder, refund=REFUND, blind=BLIND, quick=QUICK)
+        make_workspace(folder, refund=REFUND, blind=BLIND, quick=QUICK, checked=CHECKED)
         Paths(folder).make()
         settings = msgspec.structs.replace(Settings(), sweep_seconds=0.1)
         workspace = Workspace.own(folder, settings=settings, channels=())

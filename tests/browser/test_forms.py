@@ -196,6 +196,35 @@ def test_in_command_there_is_no_approving_as_it_stands(site: Site) -> None:
         assert answer.status_code == 303
 
 
+def test_a_vote_that_needs_another_stands(site: Site) -> None:
+    ruling = site.submit(2000, "two-eyes")
+    path = f"/reviews/{ruling.review_id}"
+    with site.http("ann") as ann, site.http("ben") as ben:
+        page = ann.get(path).text
+        assert "Still needed" in page and "role:head" in page
+        answer = send(ann, f"{path}/verdict", said="approve", card=card_of(page))
+        assert "Your vote stands" in ann.get(answer.headers["location"]).text
+        assert 'id="approve"' not in ann.get(path).text
+        page = ben.get(path).text
+        assert "<bdi>ann@example.org</bdi> approved" in page
+        done = send(ben, f"{path}/verdict", said="approve", card=card_of(page))
+        assert done.status_code == 303
+    assert site.card(ruling).verdict == "approved"
+
+
+def test_a_spot_check_asks_whether_it_was_right(site: Site) -> None:
+    ruling = site.submit(20, "looked-at-later", "checked")
+    assert ruling.passed
+    with site.http("ann") as http:
+        assert "spot check" in http.get("/").text
+        page = http.get(f"/reviews/{ruling.review_id}").text
+        assert "Why it is checked" in page and "approve if it was right" in page
+        path = f"/reviews/{ruling.review_id}/verdict"
+        answer = send(http, path, said="reject", card=card_of(page), reason="wrong")
+        assert answer.status_code == 303
+    assert outcome(site, ruling.decision_id).verdict == "passed"
+
+
 def test_every_other_act_by_plain_forms(site: Site) -> None:
     ruling = site.submit(200, "acts", requester="rita@example.org")
     path = f"/reviews/{ruling.review_id}"
@@ -231,6 +260,10 @@ def test_the_requester_sees_where_it_is_and_can_withdraw(site: Site) -> None:
         done = send(http, f"/decisions/{ruling.decision_id}/withdraw", reason="found it")
         assert done.headers["location"] == "/requests?did=withdrawn"
         assert "withdrawn" in http.get("/requests").text
+        decided = site.submit(200, "decided-1", requester="rita@example.org")
+        site.vote(decided, "approve", "ann")
+        page = http.get("/requests").text
+        assert "approved</span>" in page and "final at <time" in page
 
 
 def test_what_passed_is_watched_and_reversed(site: Site) -> None:
@@ -246,7 +279,12 @@ def test_what_passed_is_watched_and_reversed(site: Site) -> None:
         asked = send(http, f"/decisions/{ran.decision_id}/reverse", reason="paid twice")
         assert asked.headers["location"] == "/passed?did=reversed_held"
         page = http.get("/passed").text
-        assert "taken back" in page and "reversal asked for" in page
+        assert "taken back" in page
+        found = re.search(r'<a href="(/reviews/[^"]+)">reversal asked for</a>', page)
+        assert found is not None
+        card = http.get(found[1]).text
+        assert "Undo Refund watched-2" in card and "paid twice" in card
+        assert 'id="edit"' not in card
     grant = site.call(c.GetDecision(decision_id=watched.decision_id)).grant
     assert grant.state is GrantState.VOID
     with site.http("ann") as http:

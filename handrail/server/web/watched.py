@@ -8,7 +8,14 @@ from typing import Any
 from litestar import get, post
 from litestar.handlers import HTTPRouteHandler
 
-from handrail.model.commands import DecisionView, ListDecisions, Reversal, Reverse
+from handrail.model.commands import (
+    DecisionView,
+    GetDecision,
+    ListDecisions,
+    Reversal,
+    Reverse,
+)
+from handrail.model.errors import HandrailError
 from handrail.model.modes import Mode
 from handrail.server.web.site import Answer, Asked, Page, Site, Visit, to
 
@@ -41,6 +48,7 @@ def handlers(site: Site) -> list[HTTPRouteHandler]:
 def passed_page(visit: Visit) -> Page:
     """On the loop first, each list with the newest first."""
     found: list[DecisionView] = visit.ask(ListDecisions(lane="pass", limit=LISTED))
+    reversals = [view.reversed_by for view in found if view.reversed_by is not None]
     return Page(
         "passed.html",
         {
@@ -49,5 +57,15 @@ def passed_page(visit: Visit) -> Page:
                 for name, loop in (("watched.loop", True), ("watched.auto", False))
             ],
             "may_reverse": visit.may(Reverse),
+            "asked": {name: _review_of(visit, name) for name in reversals},
         },
     )
+
+
+def _review_of(visit: Visit, decision_id: str) -> str | None:
+    """The review of a reversal; None where this person may not see it."""
+    try:
+        view: DecisionView = visit.ask(GetDecision(decision_id=decision_id))
+    except HandrailError:
+        return None
+    return view.review["id"] if view.review is not None else None
