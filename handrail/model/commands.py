@@ -14,6 +14,7 @@ import msgspec
 from handrail.model.access import Token
 from handrail.model.errors import BadInput
 from handrail.model.feedback import Feedback, Label, PolicyVersion, Stop
+from handrail.model.noun import Noun
 from handrail.model.outcome import Grant, Outcome, Receipt, Redeemed
 from handrail.model.people import Person
 from handrail.model.review import Card
@@ -413,7 +414,7 @@ class ListFeedback(Command, frozen=True, kw_only=True):
     limit: int = 1000
 
 
-class DecisionView(msgspec.Struct, frozen=True, kw_only=True):
+class DecisionView(Noun, frozen=True, kw_only=True):
     """One decision with everything that became of it."""
 
     decision: dict[str, Any]
@@ -428,10 +429,6 @@ class DecisionView(msgspec.Struct, frozen=True, kw_only=True):
     reversed_by: str | None = None
     """Decision that asks to undo this one."""
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return msgspec.to_builtins(self)  # type: ignore[no-any-return]
-
     def _repr_html_(self) -> str:
         outcome = "" if self.outcome is None else self.outcome._repr_html_()
         return self.ruling._repr_html_() + outcome
@@ -445,7 +442,7 @@ class RowAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """Its problem document; see `handrail.model.problem`."""
 
 
-class Seated(msgspec.Struct, frozen=True, kw_only=True):
+class Seated(Noun, frozen=True, kw_only=True):
     """A claim that won: the card as this person may see it, and the claim token."""
 
     card: Card
@@ -453,7 +450,7 @@ class Seated(msgspec.Struct, frozen=True, kw_only=True):
     lease_until: int
 
 
-class Voted(msgspec.Struct, frozen=True, kw_only=True):
+class Voted(Noun, frozen=True, kw_only=True):
     """What a vote led to."""
 
     review_id: str
@@ -468,17 +465,13 @@ class Voted(msgspec.Struct, frozen=True, kw_only=True):
     """Digest of the card of the next round, where the review stays open."""
 
 
-class Reversal(msgspec.Struct, frozen=True, kw_only=True):
+class Reversal(Noun, frozen=True, kw_only=True):
     """What asking for a reversal led to."""
 
     decision_id: str
     """What is reversed."""
     ruling: Ruling | None = None
     """Of the new, held decision; None where nothing had run: the grant was taken back."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return msgspec.to_builtins(self)  # type: ignore[no-any-return]
 
 
 class MadeToken(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,8 +6,10 @@ from typing import Any
 
 import msgspec
 
+from handrail.model.noun import Noun
 
-class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+
+class Decision(Noun, frozen=True, kw_only=True, omit_defaults=True):
     """What a machine wants to do, as it was submitted. Never changes afterwards."""
 
     id: str

@@ -7,9 +7,10 @@ from typing import Any
 import msgspec
 
 from handrail.model.modes import Mode, Said
+from handrail.model.noun import Noun
 
 
-class Feedback(msgspec.Struct, frozen=True, kw_only=True):
+class Feedback(Noun, frozen=True, kw_only=True):
     """Original proposal, human version, reason code and seconds of one vote."""
 
     decision_id: str
@@ -34,7 +35,7 @@ class Feedback(msgspec.Struct, frozen=True, kw_only=True):
     test: bool
 
 
-class Label(msgspec.Struct, frozen=True, kw_only=True):
+class Label(Noun, frozen=True, kw_only=True):
     """Truth about a decision that became known later."""
 
     id: str
@@ -109,7 +110,7 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None = None
 
 
-class Stop(msgspec.Struct, frozen=True, kw_only=True):
+class Stop(Noun, frozen=True, kw_only=True):
     """The stop button as pressed: no automatic pass while it stands."""
 
     workflow: str

@@ -9,12 +9,13 @@ import msgspec
 from handrail.model.errors import NotAllowed
 from handrail.model.html import html_table
 from handrail.model.modes import GrantState, Verdict
+from handrail.model.noun import Noun
 from handrail.model.wire import time_text
 
 V = TypeVar("V")
 
 
-class Outcome(msgspec.Struct, Generic[V], frozen=True, kw_only=True):
+class Outcome(Noun, Generic[V], frozen=True, kw_only=True):
     """What the caller gets, and why. Final once released."""
 
     decision_id: str
@@ -77,7 +78,7 @@ class Outcome(msgspec.Struct, Generic[V], frozen=True, kw_only=True):
         )
 
 
-class Grant(msgspec.Struct, frozen=True, kw_only=True):
+class Grant(Noun, frozen=True, kw_only=True):
     """Single-use permission to run one effect. Redeemed by compare-and-set."""
 
     id: str
@@ -105,7 +106,7 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
     """The new grant, where a person said: try again."""
 
 
-class Receipt(msgspec.Struct, frozen=True, kw_only=True):
+class Receipt(Noun, frozen=True, kw_only=True):
     """Record of a run: started, done, failed, in doubt."""
 
     grant_id: str
@@ -116,10 +117,6 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     lease_until: int | None = None
     by: str | None = None
     error: str | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return msgspec.to_builtins(self)  # type: ignore[no-any-return]
 
 
 class Redeemed(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,8 +7,10 @@ from enum import StrEnum
 
 import msgspec
 
+from handrail.model.noun import Noun
 
-class Person(msgspec.Struct, frozen=True, kw_only=True):
+
+class Person(Noun, frozen=True, kw_only=True):
     """Somebody who may decide. Logs and tables know only the id."""
 
     id: str

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from handrail.model.modes import ReviewKind, ReviewStatus, Said, Severity, Verdict
+from handrail.model.noun import Noun
 from handrail.model.ruling import Approval, Ruling
 
 
@@ -110,7 +111,7 @@ class Act(msgspec.Struct, frozen=True, kw_only=True):
     until: int | None = None
 
 
-class Card(msgspec.Struct, frozen=True, kw_only=True):
+class Card(Noun, frozen=True, kw_only=True):
     """What one person may see of a review, in the order it is read.
 
     Made by `handrail.access.view` only. Has no proposal while the person's seat is blind.
@@ -181,7 +182,3 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     test: bool = False
     decision_ids: tuple[str, ...] = ()
     """Decisions that hang on it, first the lead; at most 100 are listed."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return msgspec.to_builtins(self)  # type: ignore[no-any-return]

@@ -8,6 +8,7 @@ import msgspec
 
 from handrail.model.html import html_table
 from handrail.model.modes import Lane, Mode, Severity, Silence
+from handrail.model.noun import Noun
 from handrail.model.wire import time_text
 
 Scalar = str | int | float | bool | None
@@ -106,7 +107,7 @@ class Coin(msgspec.Struct, frozen=True, kw_only=True):
     drawn: bool
 
 
-class Ruling(msgspec.Struct, frozen=True, kw_only=True):
+class Ruling(Noun, frozen=True, kw_only=True):
     """What the gate answered about one decision, and from what. Never changes afterwards."""
 
     decision_id: str
@@ -163,10 +164,6 @@ class Ruling(msgspec.Struct, frozen=True, kw_only=True):
     def review_url(self) -> str | None:
         """Path of the review in this installation; None where nothing is held."""
         return f"/reviews/{self.review_id}" if self.review_id else None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return msgspec.to_builtins(self)  # type: ignore[no-any-return]
 
     def _repr_html_(self) -> str:
         return html_table(
