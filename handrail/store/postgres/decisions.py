@@ -78,6 +78,7 @@ class PostgresDecisions:
         )
         if made:
             session.holds_decision(decision.id)
+            session.forget("members")
             if decision.key is not None:
                 session.made("key", decision.workflow, decision.submitter, decision.key)
             return body + b"\0" + ruled
@@ -95,15 +96,17 @@ class PostgresDecisions:
 
     def get(self, decision_id: str) -> Filed | None:
         session = self._session
-        if not session.writing:
-            row = session.one(_GET, (decision_id,))
-            return _filed(row) if row else None
-        row = session.one(_TAKE, (decision_id,))
-        if row is None:
-            return None
-        session.holds_decision(decision_id)
-        session.holds_review(row[4])
-        return _filed(row)
+
+        def read() -> Filed | None:
+            row = session.one(_TAKE if session.writing else _GET, (decision_id,))
+            if row is None:
+                return None
+            if session.writing:
+                session.holds_decision(decision_id)
+                session.holds_review(row[4])
+            return _filed(row)
+
+        return session.known(("decision", decision_id), "filed", read)
 
     def by_key(self, workflow: str, submitter: str, key: str) -> Filed | None:
         session = self._session
@@ -130,18 +133,29 @@ class PostgresDecisions:
         return [_filed(row) for row in found]
 
     def of_review(self, review_id: str, limit: int = 1000) -> list[Filed]:
-        self._session.hold_review(review_id)
-        return [_filed(row) for row in self._session.all(_OF_REVIEW, (review_id, limit))]
+        session = self._session
+        session.hold_review(review_id)
+
+        def read() -> list[Filed]:
+            return [_filed(row) for row in session.all(_OF_REVIEW, (review_id, limit))]
+
+        return list(session.known(("members",), (review_id, limit), read))
 
     def attach(self, decision_id: str, review_id: str | None) -> None:
         if review_id is not None:
             self._session.hold_review(review_id)
         self._session.hold_decision(decision_id)
         self._session.change(_SQL["attach"], (decision_id, review_id))
+        self._moved(decision_id)
 
     def settle(self, decision_id: str) -> None:
         self._session.hold_decision(decision_id)
         self._session.change(_SETTLE, (decision_id,))
+        self._moved(decision_id)
+
+    def _moved(self, decision_id: str) -> None:
+        self._session.forget("decision", decision_id)
+        self._session.forget("members")
 
     def expiring(self, now: int, limit: int) -> list[Filed]:
         return [_filed(row) for row in self._session.all(_SQL["expiring"], (now, limit))]

@@ -68,6 +68,7 @@ class PostgresGrants:
     def insert(self, grant: Grant) -> None:
         self._session.hold_decision(grant.decision_id)
         self._session.change(_INSERT, _row(grant))
+        self._session.forget("grants", grant.decision_id)
 
     def get(self, grant_id: str) -> Grant | None:
         session = self._session
@@ -82,12 +83,18 @@ class PostgresGrants:
         return _grant(row)
 
     def current(self, decision_id: str) -> Grant | None:
-        self._session.hold_decision(decision_id)
-        row = self._session.one(_CURRENT, (decision_id,))
-        return _grant(row) if row else None
+        session = self._session
+        session.hold_decision(decision_id)
+
+        def read() -> Grant | None:
+            row = session.one(_CURRENT, (decision_id,))
+            return _grant(row) if row else None
+
+        return session.known(("grants", decision_id), "current", read, absence=True)
 
     def replace(self, old: Grant, new: Grant) -> bool:
         self._session.hold_decision(new.decision_id)
+        self._session.forget("grants", new.decision_id)
         return self._session.change(_REPLACE, (*_row(new), old.state, old.run)) == 1
 
     def overdue(self, now: int, limit: int) -> list[Grant]:

@@ -38,6 +38,7 @@ class PostgresOutcomes:
     def insert(self, outcome: Outcome[Any]) -> bytes:
         session = self._session
         session.hold_decision(outcome.decision_id)
+        session.forget("outcome", outcome.decision_id)
         # The log commits to these bytes; releasing changes columns and leaves them alone.
         plain = outcome
         if outcome.released or outcome.grant_id is not None:
@@ -66,12 +67,18 @@ class PostgresOutcomes:
         )
 
     def get(self, decision_id: str) -> Outcome[Any] | None:
-        self._session.hold_decision(decision_id)
-        row = self._session.one(_GET, (decision_id,))
-        return _outcome(row) if row else None
+        session = self._session
+        session.hold_decision(decision_id)
+
+        def read() -> Outcome[Any] | None:
+            row = session.one(_GET, (decision_id,))
+            return _outcome(row) if row else None
+
+        return session.known(("outcome", decision_id), "outcome", read, absence=True)
 
     def release(self, decision_id: str, grant_id: str | None) -> bool:
         self._session.hold_decision(decision_id)
+        self._session.forget("outcome", decision_id)
         return self._session.change(_RELEASE, (decision_id, grant_id)) == 1
 
     def body(self, decision_id: str) -> bytes:
@@ -84,6 +91,7 @@ class PostgresOutcomes:
 
     def take_back(self, decision_id: str) -> bool:
         self._session.hold_decision(decision_id)
+        self._session.forget("outcome", decision_id)
         return self._session.change(_SQL["take_back"], (decision_id,)) == 1
 
     def due(self, now: int, limit: int) -> list[Outcome[Any]]:

@@ -33,19 +33,27 @@ class PostgresPeople:
         self._session = session
 
     def get(self, person_id: str) -> Person | None:
-        row = self._session.one(_GET, (person_id,))
-        return _person(row) if row else None
+        def read() -> Person | None:
+            row = self._session.one(_GET, (person_id,))
+            return _person(row) if row else None
+
+        return self._session.known(("people",), ("id", person_id), read)
 
     def by_handle(self, handle: str) -> Person | None:
         folded = handle.casefold()
-        row = self._session.one(_BY_HANDLE, (folded,))
-        if row is None:
+
+        def read() -> Person | None:
+            row = self._session.one(_BY_HANDLE, (folded,))
+            return _person(row) if row else None
+
+        found = self._session.known(("people",), ("handle", folded), read)
+        if found is None:
             self._session.missed("person", folded)
-            return None
-        return _person(row)
+        return found
 
     def put(self, person: Person) -> None:
         session = self._session
+        session.forget("people")
         folded = person.handle.casefold()
         row = (
             person.id,
@@ -81,5 +89,8 @@ class PostgresPeople:
         return [_person(row) for row in self._session.all(_SQL["all"])]
 
     def registered(self) -> bool:
-        row = self._session.one(_SQL["registered"])
-        return bool(row and row[0])
+        def read() -> bool:
+            row = self._session.one(_SQL["registered"])
+            return bool(row and row[0])
+
+        return self._session.known(("people",), "registered", read)

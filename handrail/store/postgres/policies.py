@@ -22,8 +22,11 @@ class PostgresPolicies:
         self._session = session
 
     def active(self, workflow: str) -> str | None:
-        row = self._session.one(_ACTIVE, (workflow,))
-        return row[0] if row else None
+        def read() -> str | None:
+            row = self._session.one(_ACTIVE, (workflow,))
+            return row[0] if row else None
+
+        return self._session.known(("policies",), workflow, read, absence=True)
 
     def get(self, workflow: str, version: str) -> PolicyVersion | None:
         row = self._session.one(_SQL["get"], (workflow, version))
@@ -31,6 +34,7 @@ class PostgresPolicies:
 
     def activate(self, policy: PolicyVersion) -> None:
         self._session.hold_standing()
+        self._session.forget("policies")
         self._session.change(_SQL["put"], (policy.workflow, policy.version, encode(policy)))
         self._session.change(_SQL["activate"], (policy.workflow, policy.version))
 

@@ -124,18 +124,21 @@ class PostgresReviews:
 
     def get(self, review_id: str) -> Review | None:
         session = self._session
-        if not session.writing:
-            row = session.one(_GET, (review_id,))
-            return _review(row) if row else None
-        row = session.one(_TAKE, (review_id,))
-        if row is None:
-            return None
-        session.holds_review(review_id)
-        return _review(row)
+
+        def read() -> Review | None:
+            row = session.one(_TAKE if session.writing else _GET, (review_id,))
+            if row is None:
+                return None
+            if session.writing:
+                session.holds_review(review_id)
+            return _review(row)
+
+        return session.known(("review", review_id), "review", read)
 
     def replace(self, old: Review, new: Review) -> bool:
         session = self._session
         session.hold_review(new.id)
+        session.forget("review", new.id)
         if new.behind is not None:
             session.hold_review(new.behind)
         if new.case_key is not None and new.status is ReviewStatus.OPEN:
@@ -155,19 +158,26 @@ class PostgresReviews:
 
     def add_round(self, new: Round) -> bytes:
         self._session.hold_review(new.review)
+        self._session.forget("review", new.review)
         body = encode(new)
         self._session.change(_SQL["add_round"], (new.review, new.number, body))
         return body
 
     def round(self, review_id: str, number: int) -> Round:
-        self._session.hold_review(review_id)
-        row = self._session.one(_SQL["round"], (review_id, number))
-        if row is None:
-            raise NotFound(f"{review_id} has no round {number}; read the review again")
-        return _round(row[0])
+        session = self._session
+        session.hold_review(review_id)
+
+        def read() -> Round:
+            row = session.one(_SQL["round"], (review_id, number))
+            if row is None:
+                raise NotFound(f"{review_id} has no round {number}; read the review again")
+            return _round(row[0])
+
+        return session.known(("review", review_id), ("round", number), read)
 
     def add_vote(self, vote: Vote) -> bytes | None:
         self._session.hold_review(vote.review)
+        self._session.forget("review", vote.review)
         body = encode(vote)
         made = self._session.change(
             _SQL["add_vote"],
@@ -176,31 +186,40 @@ class PostgresReviews:
         return body if made else None
 
     def votes(self, review_id: str, round_number: int | None = None) -> list[Vote]:
-        self._session.hold_review(review_id)
-        rows = (
-            self._session.all(_SQL["all_votes"], (review_id,))
-            if round_number is None
-            else self._session.all(_SQL["votes"], (review_id, round_number))
-        )
-        return [_vote(row[0]) for row in rows]
+        session = self._session
+        session.hold_review(review_id)
+
+        def read() -> list[Vote]:
+            return [_vote(row[0]) for row in session.all(_SQL["votes"], (review_id,))]
+
+        found = session.known(("review", review_id), "votes", read)
+        return [vote for vote in found if round_number is None or vote.round == round_number]
 
     def drop_vote(self, vote_id: str) -> None:
         row = self._session.one(_SQL["drop_vote"], (vote_id,))
         if row is not None:
             self._session.hold_review(row[0])
+            self._session.forget("review", row[0])
 
     def seat(self, review_id: str, round_number: int, holder: str) -> Seat | None:
-        self._session.hold_review(review_id)
-        row = self._session.one(_SQL["seat"], (review_id, round_number, holder))
-        return _seat(row) if row else None
+        found = self._seats(review_id, round_number)
+        return next((seat for seat in found if seat.holder == holder), None)
 
     def seats(self, review_id: str, round_number: int, now: int) -> list[Seat]:
-        self._session.hold_review(review_id)
-        rows = self._session.all(_SQL["seats"], (review_id, round_number, now))
-        return [_seat(row) for row in rows]
+        return [seat for seat in self._seats(review_id, round_number) if seat.lease_until > now]
+
+    def _seats(self, review_id: str, round_number: int) -> list[Seat]:
+        session = self._session
+        session.hold_review(review_id)
+
+        def read() -> list[Seat]:
+            return [_seat(row) for row in session.all(_SQL["seats"], (review_id, round_number))]
+
+        return session.known(("review", review_id), ("seats", round_number), read)
 
     def put_seat(self, seat: Seat) -> None:
         self._session.hold_review(seat.review)
+        self._session.forget("review", seat.review)
         self._session.change(
             _SQL["put_seat"],
             (seat.review, seat.round, seat.holder, seat.token, seat.lease_until, seat.blind),
@@ -209,6 +228,7 @@ class PostgresReviews:
 
     def add_act(self, act: Act) -> None:
         self._session.hold_review(act.review)
+        self._session.forget("review", act.review)
         self._session.change(_SQL["add_act"], (act.review, encode(act)))
 
     def acts(self, review_id: str) -> list[Act]:

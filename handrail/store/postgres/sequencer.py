@@ -34,7 +34,7 @@ BATCH = 500
 MAX_PAYLOAD = 7_800
 """Bytes of one notification; PostgreSQL takes less than 8,000."""
 
-PAUSE_SECONDS = 0.005
+PAUSE_SECONDS = 0.01
 """Least time between two batches of the background thread, so that commits share them."""
 
 LOOK_SECONDS = 1.0
@@ -71,37 +71,51 @@ class Sequencer:
         Raises `LogDamaged` where the log does not fit its head, and the driver's errors.
         """
         session = Session(connection, schema=self._schema, writing=True)
-        with self._lock, connection.transaction():
-            session.control("SET LOCAL lock_timeout = 0")
-            session.one("SELECT pg_advisory_xact_lock($1)", (session.advisory("log"),))
-            self._steps("log.begin")
-            staged = session.all(_SQL["staged"], (BATCH,))
-            if not staged:
-                return 0
-            frontier = self._edge(session)
-            rows: list[tuple[int, bytes, bytes, bytes]] = []
-            taken: list[tuple[Any, ...]] = []
-            for unit in staged:
-                if rows and len(rows) + len(unit[1]) > BATCH:
-                    break
-                taken.append(unit)
-                for body in unit[1]:
-                    leaf = leaf_hash(body)
-                    index = frontier.size
-                    frontier, nodes = frontier.append(leaf)
-                    rows.append((index, leaf, b"".join(node for _, _, node in nodes[1:]), body))
-            if rows:
-                session.copy(_SQL["copy_entries"], ("int8", "bytea", "bytea", "bytea"), rows)
-                session.change(_SQL["set_head"], (frontier.size, frontier.root()))
-            session.change(_SQL["unstage"], ([unit[0] for unit in taken],))
-            for payload in payloads((origin, topics, due) for _, _, origin, topics, due in taken):
-                session.one("SELECT pg_notify($1, $2)", (self._channel, payload))
-            self._steps("log.numbered")
-            # Should the commit fail, or its answer be lost, the edge is read again.
-            self._frontier = None
-        self._steps("log.committed")
-        self._frontier = frontier
-        return len(taken)
+        with self._lock:
+            known, self._frontier = self._frontier, None
+            session.control(
+                "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = 0;"
+                f"SELECT pg_advisory_xact_lock({session.advisory('log')})"
+            )
+            try:
+                self._steps("log.begin")
+                staged = session.all(_SQL["staged"], (BATCH,))
+                taken = 0
+                if staged:
+                    known, taken = self._append(session, _edge(session, known), staged)
+                    self._steps("log.numbered")
+                session.control("COMMIT")
+            except BaseException:
+                if not connection.closed and not connection.broken:
+                    session.control("ROLLBACK")
+                raise
+            # Had the commit failed, or its answer been lost, the edge would be read again.
+            self._frontier = known
+            self._steps("log.committed")
+            return taken
+
+    def _append(
+        self, session: Session, frontier: Frontier, staged: list[tuple[Any, ...]]
+    ) -> tuple[Frontier, int]:
+        """Move units from the stage to the log: the new edge, and how many units they were."""
+        rows: list[tuple[int, bytes, bytes, bytes]] = []
+        taken: list[tuple[Any, ...]] = []
+        for unit in staged:
+            if rows and len(rows) + len(unit[1]) > BATCH:
+                break
+            taken.append(unit)
+            for body in unit[1]:
+                leaf = leaf_hash(body)
+                index = frontier.size
+                frontier, nodes = frontier.append(leaf)
+                rows.append((index, leaf, b"".join(node for _, _, node in nodes[1:]), body))
+        if rows:
+            session.copy(_SQL["copy_entries"], ("int8", "bytea", "bytea", "bytea"), rows)
+            session.change(_SQL["set_head"], (frontier.size, frontier.root()))
+        session.change(_SQL["unstage"], ([unit[0] for unit in taken],))
+        for payload in payloads((origin, topics, due) for _, _, origin, topics, due in taken):
+            session.one("SELECT pg_notify($1, $2)", (self._channel, payload))
+        return frontier, len(taken)
 
     def settle(self, connection: psycopg.Connection[Any]) -> None:
         """Number everything that was committed before this call. Raises as `number`."""
@@ -118,13 +132,13 @@ class Sequencer:
             session.control("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             load(session)
 
-    def _edge(self, session: Session) -> Frontier:
-        """The edge that the head names: the one remembered, or read and checked."""
-        head = session.one(_SQL["head"]) or (0, Frontier().root())
-        known = self._frontier
-        if known is None or (known.size, known.root()) != head:
-            known = load(session)
-        return known
+
+def _edge(session: Session, known: Frontier | None) -> Frontier:
+    """The edge that the head names: the one remembered, or read and checked."""
+    head = session.one(_SQL["head"]) or (0, Frontier().root())
+    if known is None or (known.size, known.root()) != head:
+        known = load(session)
+    return known
 
 
 def load(session: Session) -> Frontier:

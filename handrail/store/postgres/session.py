@@ -12,6 +12,7 @@ run one after another, and the log is numbered in it.
   counter) is covered by an advisory lock on the value.
 - What was looked up by a unique key and was not there is covered by the key itself: whoever then
   inserts it and finds it taken is run again (`Again`).
+- What is locked is read once in a unit of work, and known until it changes it itself.
 - What holds for everybody (stops, active policies, people's rights) is covered by the table
   `standing`: held weakly by every unit of work from its start, and alone by one that changes it.
 
@@ -22,11 +23,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 
 from handrail.store.postgres.queries import queries
+
+T = TypeVar("T")
 
 _LOCK_REVIEW = queries("reviews")["lock"]
 _LOCK_DECISION = queries("decisions")["lock"]
@@ -58,6 +61,7 @@ class Session:
         self._control = psycopg.Cursor(connection)
         self._held: dict[tuple[str, ...], None] = {}
         self._absent: dict[tuple[str, ...], None] = {}
+        self._known: dict[tuple[str, ...], dict[object, Any]] = {}
         self.offered: dict[str, object] = {}
         """Reviews that were given out without locking them, as they were then."""
         self.recheck: Callable[[str, object], bool] = lambda review_id, offered: True
@@ -122,11 +126,35 @@ class Session:
             self.failure = error
             raise
 
+    # ------------------------------------------------------------------ what is known
+
+    def known(
+        self, about: tuple[str, ...], key: object, read: Callable[[], T], *, absence: bool = False
+    ) -> T:
+        """What `read` gives, read once: nobody else changes what is locked or on a snapshot.
+
+        `about` is what a change of our own makes us `forget`. `absence`: that it is not there is
+        locked too.
+        """
+        kept = self._known.setdefault(about, {})
+        if key in kept:
+            found: T = kept[key]
+            return found
+        made = read()
+        if made is not None or absence:
+            kept[key] = made
+        return made
+
+    def forget(self, *about: str) -> None:
+        """This unit of work changes something."""
+        self._known.pop(about, None)
+
     # ------------------------------------------------------------------ locks
 
     def fresh(self, *, alone: bool) -> None:
         """Begin with nothing held."""
         self._held.clear()
+        self._known.clear()
         self.start()
         self.alone = alone
 
@@ -144,6 +172,7 @@ class Session:
         """A savepoint was rolled back: what was locked since is free again."""
         while len(self._held) > mark:
             self._held.popitem()
+        self._known.clear()
 
     def holds_review(self, review_id: str | None) -> None:
         """The last statement locked this review, or made it."""

@@ -26,15 +26,20 @@ class PostgresStops:
         self._session = session
 
     def get(self, workflow: str) -> Stop | None:
-        row = self._session.one(_GET, (workflow,))
-        return _stop(row) if row else None
+        def read() -> Stop | None:
+            row = self._session.one(_GET, (workflow,))
+            return _stop(row) if row else None
+
+        return self._session.known(("stops",), workflow, read, absence=True)
 
     def put(self, stop: Stop) -> None:
         self._session.hold_standing()
+        self._session.forget("stops")
         self._session.change(_SQL["put"], (stop.workflow, stop.reason, stop.by, stop.at))
 
     def clear(self, workflow: str) -> bool:
         self._session.hold_standing()
+        self._session.forget("stops")
         return self._session.change(_SQL["clear"], (workflow,)) == 1
 
     def all(self) -> list[Stop]:

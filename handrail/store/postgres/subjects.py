@@ -19,13 +19,21 @@ class PostgresSubjects:
         self._session = session
 
     def key_of(self, workflow: str, subject: str) -> SubjectKey | None:
-        row = self._session.one(_KEY_OF, (workflow, subject))
-        if row is None:
-            self._session.missed("subject key", workflow, subject)
-            return None
-        return SubjectKey(workflow=row[0], subject=row[1], key=row[2], made_at=row[3])
+        session = self._session
+
+        def read() -> SubjectKey | None:
+            row = session.one(_KEY_OF, (workflow, subject))
+            if row is None:
+                return None
+            return SubjectKey(workflow=row[0], subject=row[1], key=row[2], made_at=row[3])
+
+        found = session.known(("subject key", workflow, subject), "key", read)
+        if found is None:
+            session.missed("subject key", workflow, subject)
+        return found
 
     def insert(self, key: SubjectKey) -> None:
+        self._session.forget("subject key", key.workflow, key.subject)
         made = self._session.change(_INSERT, (key.workflow, key.subject, key.key, key.made_at))
         if made:
             self._session.made("subject key", key.workflow, key.subject)

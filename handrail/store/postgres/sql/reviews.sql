@@ -224,21 +224,14 @@ INSERT INTO votes (id, review, round, person, said, body) VALUES ($1, $2, $3, $4
 ON CONFLICT (review, round, person) DO NOTHING;
 
 -- name: votes
-SELECT body FROM votes WHERE review = $1 AND round = $2 ORDER BY seq + 0;
-
--- name: all_votes
 SELECT body FROM votes WHERE review = $1 ORDER BY seq + 0;
 
 -- name: drop_vote
 DELETE FROM votes WHERE id = $1 RETURNING review;
 
--- name: seat
-SELECT review, round, holder, token, lease_until, blind FROM seats
-WHERE review = $1 AND round = $2 AND holder = $3;
-
 -- name: seats
 SELECT review, round, holder, token, lease_until, blind FROM seats
-WHERE review = $1 AND round = $2 AND lease_until > $3
+WHERE review = $1 AND round = $2
 ORDER BY holder;
 
 -- name: put_seat

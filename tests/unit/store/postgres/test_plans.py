@@ -138,10 +138,8 @@ PLANS: dict[str, str] = {
         "reviews by reviews_pkey (seq); review_asks by review_asks_review (review)"
     ),
     "reviews.round": "rounds by rounds_pkey (review, number)",
-    "reviews.votes": "sort; votes by votes_review_round_person_key (review, round)",
-    "reviews.all_votes": "sort; votes by votes_review_round_person_key (review)",
+    "reviews.votes": "sort; votes by votes_review_round_person_key (review)",
     "reviews.drop_vote": "votes by votes_id_key (id)",
-    "reviews.seat": "seats by seats_pkey (review, round, holder)",
     "reviews.seats": "seats by seats_pkey (review, round)",
     "reviews.acts": "acts by acts_review (review)",
     "reviews.state": "reviews by reviews_pkey (seq)",
