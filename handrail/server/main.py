@@ -8,8 +8,11 @@ from typing import Any
 
 import msgspec
 from litestar import Litestar, Request, Response, Router, get
+from litestar.config.app import AppConfig
 from litestar.datastructures import State
 from litestar.exceptions import HTTPException
+from litestar.plugins import PluginProtocol
+from litestar.plugins.core import MsgspecDIPlugin
 from litestar.response import Redirect
 from litestar.types import ControllerRouterHandler
 
@@ -63,6 +66,22 @@ async def schema(request: Request[Any, Any, Any]) -> Response[bytes]:
     return Response(request.app.state.schema, media_type="application/vnd.oai.openapi+json")
 
 
+class Plain(Litestar):
+    """The framework without what it loads on its own account where it happens to be installed.
+
+    Left alone it imports pydantic and OpenTelemetry at each start, and nothing here uses them. A
+    test holds this to what a start loads.
+    """
+
+    @staticmethod
+    def _get_default_plugins(plugins: list[PluginProtocol]) -> list[PluginProtocol]:
+        return [*plugins, MsgspecDIPlugin()]
+
+    @staticmethod
+    def _patch_opentelemetry_middleware(config: AppConfig) -> AppConfig:
+        return config
+
+
 def make_app(
     service: Service, *, identify: Identify = as_named, front: Front | None = None
 ) -> Litestar:
@@ -91,7 +110,7 @@ def make_app(
         live.close()
         executor.shutdown(wait=True)
 
-    app = Litestar(
+    app = Plain(
         route_handlers=handlers,
         state=State(
             {"desk": desk, "front": front, "schema": None, "stream": live, "metrics": counted}

@@ -179,10 +179,10 @@ def test_without_a_socket_nobody_joins(folder: Path) -> None:
         pass
 
 
-def test_no_desk_in_this_version(tmp_path: Path) -> None:
+def test_an_open_workspace_serves_no_desk(tmp_path: Path) -> None:
     import handrail
 
-    with pytest.raises(BadInput, match="handrail reviews"):
+    with pytest.raises(BadInput, match="handrail up"):
         handrail.open(tmp_path, desk=True)
     assert list(tmp_path.iterdir()) == []
 

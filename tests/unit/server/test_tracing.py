@@ -80,7 +80,7 @@ def test_without_the_setting_nothing_is_loaded_or_made(tmp_path: Path) -> None:
         check=True,
     )
     loaded = set(json.loads(done.stdout))
-    heavy = {"altair", "authlib", "jinja2", "numpy", "opentelemetry", "pandas", "polars"}
+    heavy = {"altair", "authlib", "numpy", "opentelemetry", "pandas", "polars"}
     heavy |= {"psycopg", "pyarrow", "pydantic", "scipy", "sklearn", "vl_convert"}
     assert "litestar" in loaded
     assert not loaded & heavy
