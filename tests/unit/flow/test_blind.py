@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -118,6 +119,8 @@ def told(office: Office, command: c.Command, actor: Actor) -> str:
 
 
 def leaks(text: str) -> bool:
+    # Ids and digests are random: four digits in a row turn up in them by chance.
+    text = re.sub(r"(card|sha256):[0-9a-f]+|\b[a-z]_[0-9a-z]{26}", "", text)
     return CANARY in text or AMOUNT in text or "4321" in text or "8642" in text
 
 
