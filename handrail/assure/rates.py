@@ -74,6 +74,24 @@ DEFINITIONS: dict[str, Definition] = {
         of="decisions with an outcome whose truth is known",
         source="outcomes and labels; a rejected decision is right where nothing should run",
     ),
+    "alert_precision": Definition(
+        name="alert precision",
+        counts="decisions a rule fires on that were bad",
+        of="decisions it fires on whose truth is known",
+        source="rulings, verdicts and labels; bad where letting the proposal pass was wrong",
+    ),
+    "caught": Definition(
+        name="bad ones caught",
+        counts="known-bad decisions that do not pass",
+        of="decisions known to be bad",
+        source="lanes and labels",
+    ),
+    "hit": Definition(
+        name="good ones held up",
+        counts="known-good decisions that do not pass",
+        of="decisions known to be good",
+        source="lanes and labels",
+    ),
 }
 """Key of a rate → its definition."""
 
