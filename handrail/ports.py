@@ -58,6 +58,21 @@ class StateRow(msgspec.Struct, frozen=True, kw_only=True):
     """Decision whose subject key the commitment is made with."""
 
 
+class Past(msgspec.Struct, frozen=True, kw_only=True):
+    """A decision of the past as a back test reads it: stored bytes, and what became known."""
+
+    body: bytes
+    """The stored decision."""
+    ruling: bytes
+    """The stored ruling."""
+    verdict: str | None
+    """How it ended: verdict of the outcome; None while it is open."""
+    checked: str | None
+    """Verdict of the spot check it hangs on; None without one, or while that is open."""
+    label: bytes | None
+    """The latest stored label; None where no truth arrived."""
+
+
 class Decisions(Protocol):
     """Decisions with their rulings. Insert-only, except which review one hangs on."""
 
@@ -84,6 +99,9 @@ class Decisions(Protocol):
 
     def expiring(self, now: int, limit: int) -> list[Filed]:
         """Unsettled decisions whose `expires_at` is over."""
+
+    def past(self, workflow: str) -> Iterator[Past]:
+        """Every decision of a workflow, oldest first, read as it is asked for."""
 
     def find(
         self,

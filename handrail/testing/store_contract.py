@@ -904,6 +904,55 @@ class StoreContract:
         assert self.read(lambda tx: tx.labels.of(decision.id)) == labels
         assert self.read(lambda tx: tx.labels.of("d_" + "9" * 26)) == []
 
+    def test_the_past_of_a_workflow_comes_with_what_became_known(self) -> None:
+        held, passed = self.file(), self.file(lane=Lane.PASS, settled=True)
+        self.file(workflow="other")
+        spot = self.review(lead=passed.id, kind=ReviewKind.SPOT_CHECK)
+        self.write(lambda tx: tx.decisions.attach(passed.id, spot.id))
+
+        def past() -> list[tuple[str, str | None, str | None, bool | None]]:
+            return self.read(
+                lambda tx: [
+                    (
+                        msgspec.json.decode(one.body, type=Decision).id,
+                        one.verdict,
+                        one.checked,
+                        None
+                        if one.label is None
+                        else msgspec.json.decode(one.label, type=Label).wrong,
+                    )
+                    for one in tx.decisions.past("refunds")
+                    if msgspec.json.decode(one.ruling, type=Ruling).decision_id
+                ]
+            )
+
+        assert past() == [(held.id, None, None, None), (passed.id, None, None, None)]
+        outcome = self.outcome(held)
+        self.write(lambda tx: tx.outcomes.insert(outcome))
+        decided = replace(
+            spot,
+            status=ReviewStatus.DECIDED,
+            verdict=Verdict.REJECTED,
+            decided_by="p_" + "1" * 26,
+            decided_at=5,
+        )
+        assert self.write(lambda tx: tx.reviews.replace(spot, decided)) is True
+        for number, wrong in ((1, True), (2, False)):
+            label = Label(
+                id=new_id("l", number),
+                decision_id=held.id,
+                wrong=wrong,
+                source="chargeback",
+                at=number,
+                added_at=number,
+            )
+            self.write(lambda tx, label=label: tx.labels.insert(label))  # type: ignore[misc]
+        assert past() == [
+            (held.id, str(outcome.verdict), None, False),
+            (passed.id, None, "rejected", None),
+        ]
+        assert self.read(lambda tx: list(tx.decisions.past("nothing"))) == []
+
     # ------------------------------------------------------------------ the rest of the nouns
 
     def test_people_are_known_by_id_and_by_handle_without_case(self) -> None:

@@ -11,7 +11,7 @@ from handrail.model.decision import Decision
 from handrail.model.errors import Conflict, NotFound
 from handrail.model.people import folded
 from handrail.model.ruling import Ruling
-from handrail.ports import Filed, StateRow
+from handrail.ports import Filed, Past, StateRow
 from handrail.store.codec import encode
 from handrail.store.postgres.queries import queries
 from handrail.store.postgres.session import Session
@@ -159,6 +159,11 @@ class PostgresDecisions:
 
     def expiring(self, now: int, limit: int) -> list[Filed]:
         return [_filed(row) for row in self._session.all(_SQL["expiring"], (now, limit))]
+
+    def past(self, workflow: str) -> Iterator[Past]:
+        rows = self._session.pages(_SQL["past"], (workflow,))
+        for _, body, ruling, verdict, checked, label in rows:
+            yield Past(body=body, ruling=ruling, verdict=verdict, checked=checked, label=label)
 
     def find(
         self,

@@ -12,7 +12,7 @@ from handrail.model.decision import Decision
 from handrail.model.errors import Conflict, NotFound
 from handrail.model.people import folded
 from handrail.model.ruling import Ruling
-from handrail.ports import Filed, StateRow
+from handrail.ports import Filed, Past, StateRow
 from handrail.store.codec import encode
 from handrail.store.sqlite.queries import Execute, queries
 
@@ -106,6 +106,10 @@ class SqliteDecisions:
 
     def expiring(self, now: int, limit: int) -> list[Filed]:
         return [_filed(row) for row in self._execute(_EXPIRING, (now, limit))]
+
+    def past(self, workflow: str) -> Iterator[Past]:
+        for body, ruling, verdict, checked, label in self._execute(_SQL["past"], (workflow,)):
+            yield Past(body=body, ruling=ruling, verdict=verdict, checked=checked, label=label)
 
     def find(
         self,

@@ -48,6 +48,10 @@ PLANS = {
     "decisions.find_open": "decisions by decisions_open (seq<?)",
     "decisions.get": "decisions by id (id=?)",
     "decisions.of_review": "decisions by decisions_review (review_id=?)",
+    "decisions.past": (
+        "d by decisions_workflow (workflow=?); o by decision (decision=?); "
+        "r by id (id=?); l by labels_decision (decision=?)"
+    ),
     "decisions.seq_of": "decisions by id (id=?)",
     "decisions.settle": "decisions by id (id=?)",
     "decisions.unsettled_of": ("decisions by decisions_open_subject (workflow=? AND subject=?)"),

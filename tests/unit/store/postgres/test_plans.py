@@ -58,6 +58,11 @@ PLANS: dict[str, str] = {
     "decisions.attach": "decisions by decisions_id_key (id)",
     "decisions.settle": "decisions by decisions_id_key (id)",
     "decisions.expiring": "decisions by decisions_expiring (expires_at)",
+    "decisions.past": (
+        "decisions by decisions_workflow (workflow, seq); "
+        "outcomes by outcomes_decision_key (decision); reviews by reviews_id_key (id); "
+        "labels by labels_decision (decision)"
+    ),
     "decisions.seq_of": "decisions by decisions_id_key (id)",
     "decisions.find_by_key": "sort; decisions by decisions_key (key)",
     "decisions.find_by_subject": "decisions by decisions_subject (subject, seq)",
