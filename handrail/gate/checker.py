@@ -27,8 +27,8 @@ MAX_PATTERN = 500
 """Longest regular expression, characters."""
 MAX_GROWTH = 1_000
 """Most digits that exact arithmetic may grow to; bounds its time whatever the input is."""
-_EXACT = Context(prec=4 * MAX_GROWTH, Emin=-(10**8), Emax=10**8)
-_INT64 = 2**63 - 1
+EXACT = Context(prec=4 * MAX_GROWTH, Emin=-(10**8), Emax=10**8)
+INT64 = 2**63 - 1
 
 Run = Callable[[list[Any]], Any]
 
@@ -343,6 +343,7 @@ class Checker:
         if kind is ERROR:
             return ERROR
         ask = node.args[0].run
+        node.forms = ("", kind.kind, kind.kind)
         yes = self._as(node.args[1], kind)
         no = self._as(node.args[2], kind)
 
@@ -394,11 +395,11 @@ class Checker:
         if kind.kind not in NUMBERS or have.kind not in NUMBERS:
             return node.run
         if have.kind == "number":
-            fixed = _constant(have.const, kind.kind)
+            fixed = constant(have.const, kind.kind)
             return lambda env: fixed
         if have.kind == kind.kind:
             return node.run
-        turn = _CONVERT.get((have.kind, kind.kind))
+        turn = CONVERT.get((have.kind, kind.kind))
         if turn is None:
             return node.run
         inner = node.run
@@ -449,7 +450,9 @@ class Checker:
         if left.kind in NUMBERS and right.kind in NUMBERS:
             if self._units_differ(node, left, right):
                 return ERROR
-            a, b = self._numbers(node.args[0], node.args[1])
+            form = common_form(left, right)
+            node.forms = (form, form)
+            a, b = (self._as(arg, Type(form)) if form else arg.run for arg in node.args)
             node.run = _binary(a, b, _COMPARE[op])
             return BOOL
         if kinds == {"timestamp"} or kinds == {"duration"}:
@@ -497,27 +500,6 @@ class Checker:
                 f'write "{values.normalise(text, kind.normal)}"',
             )
 
-    def _numbers(self, a: Expr, b: Expr) -> tuple[Run, Run]:
-        """Closures of two numbers in forms that Python compares exactly."""
-        kinds = {a.type.kind, b.type.kind}
-        if "double" in kinds and kinds & {"decimal", "ratio"}:
-            target = "ratio" if "ratio" in kinds else "decimal"
-        elif "double" in kinds:
-            target = "double" if "number" in kinds else ""
-        elif "ratio" in kinds and kinds & {"decimal", "number"}:
-            target = "ratio"
-        elif kinds == {"int", "number"}:
-            target = "int"
-        elif "number" in kinds:
-            exact = all(isinstance(t.const, Decimal | None) for t in (a.type, b.type))
-            target = "decimal" if exact else "ratio"
-        else:
-            target = ""
-        if not target:
-            return a.run, b.run
-        kind = Type(target)
-        return self._as(a, kind), self._as(b, kind)
-
     def _membership(self, node: Expr) -> Type:
         item, pool = node.args
         kind = self.visit(item)
@@ -552,6 +534,7 @@ class Checker:
         fake = Expr("name", pool.start, pool.end, name=pool.name)
         fake.type = inside
         self._literal_fits(item, fake)
+        node.forms = (inside.kind, "")
         looked = self._as(item, inside)
         node.run = _member(looked, pool.run, negated)
         return BOOL
@@ -579,11 +562,10 @@ class Checker:
         if not good:
             return ERROR
         fixed = frozenset(
-            _constant(member.type.const, kind.kind)
-            if member.type.kind == "number"
-            else member.value
+            constant(member.type.const, kind.kind) if member.type.kind == "number" else member.value
             for member in pool.args
         )
+        pool.fixed = fixed
         inner = item.run
 
         def among(env: list[Any]) -> Any:
@@ -608,8 +590,9 @@ class Checker:
                 f"a value like those of the list ({named.kind})",
                 "",
             )
-        slot = self.scope.set_slot(pool.name, kind.normal)
-        inner = self._as(item, Type("ratio")) if kind.kind in ("double", "number") else item.run
+        slot = pool.fixed = self.scope.set_slot(pool.name, kind.normal)
+        node.forms = ("ratio" if kind.kind in ("double", "number") else "", "")
+        inner = self._as(item, Type("ratio")) if node.forms[0] else item.run
 
         def among(env: list[Any]) -> Any:
             value = inner(env)
@@ -678,12 +661,14 @@ class Checker:
                     "write such as `x / 7.0`, or declare one field as decimal",
                 )
             kind = Type("int", unit=unit)
+            node.forms = ("int", "int")
             node.run = _checked(
-                self._as(a, kind), self._as(b, kind), _PLAIN[op], lambda n: -_INT64 <= n <= _INT64
+                self._as(a, kind), self._as(b, kind), _PLAIN[op], lambda n: -INT64 <= n <= INT64
             )
             return kind
         if "double" in kinds and not kinds & {"decimal", "ratio"}:
             kind = Type("double", unit=unit)
+            node.forms = ("double", "double")
             x, y = self._as(a, kind), self._as(b, kind)
             if op == "/":
                 node.run = _divided(x, y, operator.truediv)
@@ -693,10 +678,12 @@ class Checker:
         fractions = any(isinstance(t.const, Fraction) for t in (left, right))
         if op == "/" or "ratio" in kinds or fractions:
             kind = Type("ratio", unit=unit, digits=digits)
+            node.forms = ("ratio", "ratio")
             x, y = self._as(a, kind), self._as(b, kind)
             node.run = _divided(x, y, operator.truediv) if op == "/" else _binary(x, y, _PLAIN[op])
             return kind
         kind = Type("decimal", unit=unit, digits=digits)
+        node.forms = ("decimal", "decimal")
         node.run = _binary(self._as(a, kind), self._as(b, kind), _DECIMAL[op])
         return kind
 
@@ -781,6 +768,7 @@ class Checker:
             fixed = reader(arg.value)
         except values.Wrong as error:
             return self.fault(arg, f"the {node.name} {error.message}")
+        node.fixed = fixed
         node.run = lambda env: fixed
         return Type(node.name)
 
@@ -824,6 +812,7 @@ class Checker:
                 "see https://github.com/google/re2/wiki/Syntax",
             )
         first = args[0].run
+        node.fixed = compiled
         search = compiled.search
 
         def matches(env: list[Any]) -> Any:
@@ -878,9 +867,9 @@ _PLAIN: dict[str, Callable[[Any, Any], Any]] = {
     "*": operator.mul,
 }
 _DECIMAL: dict[str, Callable[[Any, Any], Any]] = {
-    "+": _EXACT.add,
-    "-": _EXACT.subtract,
-    "*": _EXACT.multiply,
+    "+": EXACT.add,
+    "-": EXACT.subtract,
+    "*": EXACT.multiply,
 }
 
 
@@ -901,10 +890,10 @@ def _shortest(number: Fraction) -> Decimal | Fraction:
     if bottom != 1:
         return number
     places = max(twos, fives)
-    return Decimal(number.numerator * 10**places // number.denominator).scaleb(-places, _EXACT)
+    return Decimal(number.numerator * 10**places // number.denominator).scaleb(-places, EXACT)
 
 
-def _constant(value: Any, kind: str) -> Any:
+def constant(value: Any, kind: str) -> Any:
     """A literal number in the form that `kind` is computed in."""
     if kind == "double":
         return float(value)
@@ -933,11 +922,28 @@ def _literal_type(const: Decimal | Fraction) -> Type:
     return Type("number", const=const, digits=size)
 
 
+def common_form(a: Type, b: Type) -> str:
+    """The number type in which Python compares two numbers exactly; empty text: as they are."""
+    kinds = {a.kind, b.kind}
+    if "double" in kinds and kinds & {"decimal", "ratio"}:
+        return "ratio" if "ratio" in kinds else "decimal"
+    if "double" in kinds:
+        return "double" if "number" in kinds else ""
+    if "ratio" in kinds and kinds & {"decimal", "number"}:
+        return "ratio"
+    if kinds == {"int", "number"}:
+        return "int"
+    if "number" in kinds:
+        exact = all(isinstance(t.const, Decimal | None) for t in (a, b))
+        return "decimal" if exact else "ratio"
+    return ""
+
+
 def _from_float(number: float) -> Decimal:
     return Decimal(repr(number))
 
 
-_CONVERT: dict[tuple[str, str], Callable[[Any], Any]] = {
+CONVERT: dict[tuple[str, str], Callable[[Any], Any]] = {
     ("int", "decimal"): Decimal,
     ("int", "ratio"): Fraction,
     ("int", "double"): float,

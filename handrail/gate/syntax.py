@@ -44,7 +44,8 @@ class ExprError(Exception):
 class Expr:
     """One node. `start` and `end` are offsets into the condition's text.
 
-    The checker adds `type` and `run`: what the node gives, and how to get it from the slots.
+    The checker adds `type` and `run`: what the node gives, and how to get it from the slots; and
+    for compilers `forms` and `fixed`.
     """
 
     __slots__ = (
@@ -52,6 +53,8 @@ class Expr:
         "core",
         "depth",
         "end",
+        "fixed",
+        "forms",
         "name",
         "op",
         "reads",
@@ -85,6 +88,11 @@ class Expr:
         self.name = name
         self.value = value
         self.reads: tuple[Expr, ...] | None = None
+        self.forms: tuple[str, ...] = ()
+        """For each arg the number type it is converted to first; empty text: as it is."""
+        self.fixed: Any = None
+        """What the check made of it: a moment, a compiled pattern, the set of an array, the slot of
+        a named list's set."""
         self.depth = 1 + max((arg.depth for arg in args), default=0)
 
     def walk(self) -> Iterator[Expr]:
