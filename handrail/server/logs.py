@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import datetime
+import json
 import logging
 import re
 import secrets
 import time
+import traceback
 from collections.abc import Callable
+from typing import Any
 
-import structlog
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -20,24 +23,26 @@ Seen = Callable[[Scope, int, float], None]
 """Told of each request that was answered: its scope, status and seconds."""
 
 
-def logger() -> structlog.stdlib.BoundLogger:
-    """The server's log: JSON lines into `handrail.server` of the standard logging.
+_log = logging.getLogger("handrail.server")
 
-    JSON escapes every control character, so no request can forge a line. Nothing is configured
-    globally: a program that embeds Handrail keeps its own log as it is.
+
+def say(level: int, event: str, error: BaseException | None = None, /, **fields: Any) -> None:
+    """One JSON line into `handrail.server` of the standard logging.
+
+    ASCII, with every control character escaped, so no request can forge a line. Nothing is
+    configured here: a program that embeds Handrail keeps its own log as it is.
     """
-    return structlog.wrap_logger(  # type: ignore[no-any-return]
-        logging.getLogger("handrail.server"),
-        processors=[
-            structlog.stdlib.filter_by_level,
-            structlog.stdlib.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=False,
-    )
+    if not _log.isEnabledFor(level):
+        return
+    line = {
+        "event": event,
+        "level": logging.getLevelName(level).lower(),
+        "timestamp": datetime.datetime.now(datetime.UTC).isoformat(),
+        **fields,
+    }
+    if error is not None:
+        line["exception"] = "".join(traceback.format_exception(error))
+    _log.log(level, "%s", json.dumps(line, ensure_ascii=True))
 
 
 def with_request_ids(app: ASGIApp, seen: Seen | None = None) -> ASGIApp:
@@ -45,7 +50,6 @@ def with_request_ids(app: ASGIApp, seen: Seen | None = None) -> ASGIApp:
 
     The log has the path and never the query, in which a link may carry a secret.
     """
-    log = logger()
 
     async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
@@ -74,7 +78,8 @@ def with_request_ids(app: ASGIApp, seen: Seen | None = None) -> ASGIApp:
             seconds = time.perf_counter() - began
             if seen is not None:
                 seen(scope, status, seconds)
-            log.info(
+            say(
+                logging.INFO,
                 "request",
                 request=request_id,
                 method=scope["method"],

@@ -27,7 +27,6 @@ from handrail.server.limits import Buckets
 from handrail.server.logs import with_request_ids
 from handrail.server.metrics import Metrics, metrics
 from handrail.server.problems import on_crash, on_error, on_http_error
-from handrail.server.schema import openapi
 from handrail.server.stream import Stream, stream
 
 THREADS = 32
@@ -62,8 +61,14 @@ async def schema(request: Request[Any, Any, Any]) -> Response[bytes]:
     if front is not None and not front.dev:
         await desk.work(desk.service.call, WhoAmI(), await desk.actor(request))
     if request.app.state.schema is None:
-        request.app.state.schema = await desk.work(lambda: msgspec.json.encode(openapi()))
+        request.app.state.schema = await desk.work(_schema)
     return Response(request.app.state.schema, media_type="application/vnd.oai.openapi+json")
+
+
+def _schema() -> bytes:
+    from handrail.server.schema import openapi  # with its examples, and only where it is wanted
+
+    return msgspec.json.encode(openapi())
 
 
 class Plain(Litestar):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import msgspec
@@ -10,7 +11,7 @@ from litestar.exceptions import HTTPException
 
 from handrail.model.errors import HandrailError
 from handrail.model.problem import CONTENT_TYPE, problem_of
-from handrail.server.logs import logger
+from handrail.server.logs import say
 
 
 def _response(request: Request[Any, Any, Any], problem: dict[str, Any]) -> Response[bytes]:
@@ -50,7 +51,7 @@ def on_http_error(request: Request[Any, Any, Any], error: HTTPException) -> Resp
 
 def on_crash(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """A mistake of ours: the log has it whole, the answer only the request's id."""
-    logger().error("crash", request=request.scope["state"].get("request_id"), exc_info=error)
+    say(logging.ERROR, "crash", error, request=request.scope["state"].get("request_id"))
     return _response(
         request,
         {

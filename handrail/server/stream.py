@@ -16,7 +16,7 @@ import msgspec
 from litestar import Request, get
 from litestar.response import Stream as Streaming
 
-from handrail.access import Thing, Who, may
+from handrail.access import NOTHING, Thing, Who, may
 from handrail.app import Service
 from handrail.audit.entry import decode
 from handrail.flow.who import decision_thing, enter, review_thing
@@ -48,31 +48,61 @@ class News(msgspec.Struct, frozen=True):
     """One entry of the log, ready to send, with what it takes to be told of it."""
 
     index: int
+    kind: str
     block: bytes
     rule: type[Command] | str
-    thing: Thing | None
+    thing: Thing
+
+
+class _Audience:
+    """The listeners of one actor: whether they may hear of an entry is asked once for them all."""
+
+    def __init__(self, who: Who) -> None:
+        self.who = who
+        self.listeners: set[_Listener] = set()
+
+    def may(self, news: News) -> bool:
+        return may(self.who, news.rule, news.thing)
 
 
 class _Listener:
-    def __init__(self, actor: Actor, who: Who, start: int) -> None:
-        self.actor = actor
-        self.who = who
+    """One open stream: what waits to be sent on it."""
+
+    def __init__(self, audience: _Audience, start: int, now: float) -> None:
+        self.audience = audience
         self.start = start
-        self.queue: asyncio.Queue[bytes | None] = asyncio.Queue(MOST_WAITING)
+        self.told_at = now
+        """When something was last put here, by the loop's clock."""
+        self._waiting: list[bytes] = []
+        self._events = 0
+        self._ends = False
+        self._something = asyncio.Event()
 
-    def may(self, news: News) -> bool:
-        if news.thing is None:
-            return may(self.who, news.rule)
-        return may(self.who, news.rule, news.thing)
+    def put(self, block: bytes, events: int, now: float) -> None:
+        """Hand on a block of so many events. Who reads too slowly is sent off to start anew."""
+        self.told_at = now
+        self._events += events
+        if self._events > MOST_WAITING:
+            self._waiting = [_block("reset", None, {"why": "too slow"})]
+            self._ends = True
+        elif not self._ends:
+            self._waiting.append(block)
+        self._something.set()
 
-    def put(self, block: bytes | None) -> None:
-        try:
-            self.queue.put_nowait(block)
-        except asyncio.QueueFull:
-            while not self.queue.empty():
-                self.queue.get_nowait()
-            self.queue.put_nowait(_block("reset", None, {"why": "too slow"}))
-            self.queue.put_nowait(None)
+    def end(self) -> None:
+        """Send what waits, and no more."""
+        self._ends = True
+        self._something.set()
+
+    async def take(self) -> bytes | None:
+        """All that waits, once there is something; None where the stream is over."""
+        await self._something.wait()
+        if not self._waiting:
+            return None
+        taken, self._waiting, self._events = self._waiting, [], 0
+        if not self._ends:
+            self._something.clear()
+        return taken[0] if len(taken) == 1 else b"".join(taken)
 
 
 def _block(event: str | None, index: int | None, data: Any) -> bytes:
@@ -90,33 +120,43 @@ class Stream:
     def __init__(self, service: Service, work: Callable[..., Awaitable[Any]]) -> None:
         self._service = service
         self._work = work
-        self._listeners: set[_Listener] = set()
+        self._audiences: dict[Actor, _Audience] = {}
+        self._count = 0
         self._next = 0
         self._woken = asyncio.Event()
         self._flagged = False
         self._task: asyncio.Task[None] | None = None
         self._unlisten: Callable[[], None] = lambda: None
         self._known_at = 0.0
+        self._beaten_at = 0.0
         self._closed = False
 
     @property
     def listeners(self) -> int:
         """How many listen now."""
-        return len(self._listeners)
+        return self._count
 
     async def open(self, actor: Actor, after: int | None) -> AsyncIterator[bytes]:
         """The blocks for a listener that has seen everything up to the entry `after`."""
         if self._closed or self._service.signals.closed:
             raise Unavailable("the server is going down; connect again in a moment")
-        if len(self._listeners) >= MOST_LISTENERS:
+        if self._count >= MOST_LISTENERS:
             raise Unavailable(f"{MOST_LISTENERS} listen already; try again later")
         who, size = await self._work(self._service.ports.store.read, lambda tx: _look(tx, actor))
-        self._start(size)
-        listener = _Listener(actor, who, self._next)
-        self._listeners.add(listener)
-        return self._blocks(listener, after)
+        return self._blocks(actor, who, size, after)
 
-    async def _blocks(self, listener: _Listener, after: int | None) -> AsyncIterator[bytes]:
+    async def _blocks(
+        self, actor: Actor, who: Who, size: int, after: int | None
+    ) -> AsyncIterator[bytes]:
+        # Here and not before: what is never iterated is never ended either.
+        if self._closed:
+            return
+        self._start(size)
+        audience = self._audiences.setdefault(actor, _Audience(who))
+        audience.who = who
+        listener = _Listener(audience, self._next, asyncio.get_running_loop().time())
+        audience.listeners.add(listener)
+        self._count += 1
         try:
             start = listener.start if after is None else min(after + 1, listener.start)
             if listener.start - start > MOST_BACK:
@@ -126,36 +166,30 @@ class Stream:
             while start < listener.start:
                 end = min(start + AT_ONCE, listener.start)
                 found: list[News] = await self._work(self._read, start, end)
-                blocks = [news.block for news in found if listener.may(news)]
+                blocks = [news.block for news in found if listener.audience.may(news)]
                 start = end
                 if blocks:
                     yield b"".join(blocks)
-            while True:
-                try:
-                    async with asyncio.timeout(BEAT_SECONDS):
-                        block = await listener.queue.get()
-                except TimeoutError:
-                    yield _block(None, self._next - 1 if self._next else None, None) + b": \n\n"
-                    continue
-                if block is None:
-                    return
-                pieces = [block]
-                while not listener.queue.empty():
-                    more = listener.queue.get_nowait()
-                    if more is None:
-                        yield b"".join(pieces)
-                        return
-                    pieces.append(more)
-                yield b"".join(pieces)
+            while (block := await listener.take()) is not None:
+                yield block
         finally:
-            self._listeners.discard(listener)
+            self._forget(listener, actor)
+
+    def _forget(self, listener: _Listener, actor: Actor) -> None:
+        audience = listener.audience
+        if listener in audience.listeners:
+            audience.listeners.remove(listener)
+            self._count -= 1
+        if not audience.listeners and self._audiences.get(actor) is audience:
+            del self._audiences[actor]
 
     def close(self) -> None:
         """End every stream."""
         self._closed = True
         self._unlisten()
-        for listener in self._listeners:
-            listener.put(None)
+        for audience in self._audiences.values():
+            for listener in audience.listeners:
+                listener.end()
         if self._task is not None:
             self._task.cancel()
 
@@ -180,7 +214,7 @@ class Stream:
 
     async def _pump(self) -> None:
         loop = asyncio.get_running_loop()
-        while self._listeners and not self._closed:
+        while self._count and not self._closed:
             try:
                 async with asyncio.timeout(POLL_SECONDS):
                     await self._woken.wait()
@@ -200,40 +234,61 @@ class Stream:
         while True:
             found: list[News] = await self._work(self._read, self._next, None)
             stale = now - self._known_at >= KNOWN_SECONDS
-            if stale or any(self._changes_rights(news) for news in found):
+            if stale or any(news.kind in RIGHTS_CHANGE for news in found):
                 self._known_at = now
                 await self._look_up_everybody()
-            for listener in list(self._listeners):
-                for news in found:
-                    if news.index >= listener.start and listener.may(news):
-                        listener.put(news.block)
-            if not found:
-                return
-            self._next = found[-1].index + 1
+            if found:
+                self._tell(found, now)
+                self._next = found[-1].index + 1
+            if len(found) < AT_ONCE:
+                break
+        if now - self._beaten_at >= BEAT_SECONDS / 10:
+            self._beaten_at = now
+            self._beat(now)
 
-    @staticmethod
-    def _changes_rights(news: News) -> bool:
-        return any(f'"{name}"'.encode() in news.block for name in RIGHTS_CHANGE)
+    def _tell(self, found: list[News], now: float) -> None:
+        """Hand each audience what it may hear of: checked once and joined once."""
+        for audience in self._audiences.values():
+            heard = [news for news in found if audience.may(news)]
+            if not heard:
+                continue
+            block = b"".join([news.block for news in heard])
+            for listener in audience.listeners:
+                if listener.start <= heard[0].index:
+                    listener.put(block, len(heard), now)
+                    continue
+                late = [news.block for news in heard if news.index >= listener.start]
+                if late:
+                    listener.put(b"".join(late), len(late), now)
+
+    def _beat(self, now: float) -> None:
+        """Show those who heard nothing for a while that the stream lives, and where it stands."""
+        block = _block(None, self._next - 1 if self._next else None, None) + b": \n\n"
+        for audience in self._audiences.values():
+            for listener in audience.listeners:
+                if now - listener.told_at >= BEAT_SECONDS:
+                    listener.put(block, 1, now)
 
     async def _look_up_everybody(self) -> None:
-        listeners = list(self._listeners)
+        known = list(self._audiences.items())
 
         def look(tx: Transaction) -> list[Who | None]:
             found: list[Who | None] = []
-            for listener in listeners:
+            for actor, _ in known:
                 try:
-                    found.append(enter(tx, listener.actor, meet=False))
+                    found.append(enter(tx, actor, meet=False))
                 except Unknown:
                     found.append(None)
             return found
 
-        known = await self._work(self._service.ports.store.read, look)
-        for listener, who in zip(listeners, known, strict=True):
-            if who is None:
-                listener.put(None)
-                self._listeners.discard(listener)
-            else:
-                listener.who = who
+        found = await self._work(self._service.ports.store.read, look)
+        for (actor, audience), who in zip(known, found, strict=True):
+            if who is not None:
+                audience.who = who
+                continue
+            for listener in list(audience.listeners):
+                listener.end()
+                self._forget(listener, actor)
 
     def _read(self, start: int, end: int | None) -> list[News]:
         return self._service.ports.store.read(lambda tx: self._news(tx, start, end))
@@ -252,7 +307,9 @@ class Stream:
             data |= {
                 name: entry[name] for name in ("workflow", "review", "decision") if name in entry
             }
-            found.append(News(index, _block(None, index, data), rule, thing))
+            found.append(
+                News(index, entry["type"], _block(None, index, data), rule, thing or NOTHING)
+            )
         return found
 
     def _about(

@@ -10,17 +10,20 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
+from functools import cached_property
 from importlib import resources
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import jinja2
 import msgspec
 from markupsafe import Markup, escape
 
 from handrail.model.text import value_text, visible, visible_pieces
 from handrail.model.wire import time_text
 from handrail.server.web.words import Words
+
+if TYPE_CHECKING:
+    import jinja2
 
 _NUMBER = re.compile(r"-?[0-9]{1,40}(\.[0-9]+)?")
 
@@ -77,7 +80,12 @@ class Paper:
             whole.update(name.encode() + b"\0" + asset.content + b"\0")
         self.version = whole.hexdigest()[:12]
         """Changes with any of the files, and stands in their address."""
-        self._templates = jinja2.Environment(
+
+    @cached_property
+    def _templates(self) -> jinja2.Environment:
+        import jinja2  # with the first page: a server for programs never needs it
+
+        made = jinja2.Environment(
             loader=jinja2.FunctionLoader(_template),
             autoescape=True,
             undefined=jinja2.StrictUndefined,
@@ -85,7 +93,7 @@ class Paper:
             lstrip_blocks=True,
             auto_reload=False,
         )
-        self._templates.filters |= {
+        made.filters |= {
             "shown": shown,
             "visible": lambda text: visible(str(text)),
             "value": value,
@@ -97,7 +105,7 @@ class Paper:
             "whole": whole_text,
             "share": share,
         }
-        self._templates.globals |= {
+        made.globals |= {
             "t": self.told,
             "plain": self.words,
             "span": self.words.span,
@@ -106,6 +114,7 @@ class Paper:
             "NUMBERS": ("decimal", "double", "int"),
             "static": f"/static/{self.version}",
         }
+        return made
 
     def render(self, name: str, **values: Any) -> bytes:
         """The page of a template."""

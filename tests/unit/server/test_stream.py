@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import httpx
 
+from handrail.access import Who
 from handrail.model.commands import RevokeToken, SetPerson, SetStop, Submit
+from handrail.model.people import Via
 from handrail.model.ruling import Ruling
+from handrail.server.stream import _Audience, _Listener
 from tests.server import Net
 
 
@@ -143,6 +148,42 @@ def test_a_stop_of_the_server_ends_every_stream(net: Net) -> None:
         net.server.stop()
         reader.join(30)
     assert ended.is_set()
+
+
+def test_streams_of_one_token_hear_each_from_their_own_beginning(net: Net) -> None:
+    http = net.program(net.token("auditor", "audit:read", "decisions:read", "reviews:read"))
+    with listening(http) as first:
+        submit(net, 5)
+        begun = first.next()["data"]["index"]
+        first.until("outcome.released")
+        with listening(http) as second, listening(http, last=begun - 1) as third:
+            ruling = submit(net, 500)
+            decisions = [stream.next()["data"]["decision"] for stream in (first, second)]
+            assert decisions == [ruling.decision_id] * 2
+            assert third.next()["data"]["index"] == begun
+    stream = net.server.app.state.stream
+    until = time.monotonic() + 30
+    while stream.listeners and time.monotonic() < until:
+        time.sleep(0.01)  # the server sees the ends of its connections one by one
+    assert stream.listeners == 0
+
+
+def test_who_does_not_read_starts_anew(monkeypatch: Any) -> None:
+    monkeypatch.setattr("handrail.server.stream.MOST_WAITING", 3)
+
+    async def run() -> tuple[list[bytes | None], list[bytes | None]]:
+        audience = _Audience(Who(name="a", via=Via.TOKEN, program=True, rights=frozenset()))
+        slow, quick = (_Listener(audience, 0, 0.0) for _ in range(2))
+        read: list[bytes | None] = []
+        for number in range(3):
+            for listener in (slow, quick):
+                listener.put(f"{number};".encode(), 2, 0.0)
+            read.append(await quick.take())
+        return [await slow.take(), await slow.take()], read
+
+    left, read = asyncio.run(run())
+    assert left == [b'event: reset\ndata: {"why":"too slow"}\n\n', None]
+    assert read == [b"0;", b"1;", b"2;"]
 
 
 def test_where_to_begin_is_a_number(net: Net) -> None:
