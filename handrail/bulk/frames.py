@@ -1,0 +1,289 @@
+"""A frame through a policy: columns where they are certain, the row path where they are not.
+
+Both say the same about every row; `tests/unit/bulk/test_columns.py` holds them against each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from pathlib import Path
+
+import polars as pl
+
+from handrail.bulk import typed
+from handrail.bulk.columns import MODES, Outcomes
+from handrail.bulk.columns import Plan as ColumnPlan
+from handrail.bulk.judge import ROW_KEY, Bad, Judged, Plan, Tally, judge_row, plan_columns
+from handrail.bulk.read import Row, Source
+from handrail.gate import Policy
+from handrail.model.modes import OnUnknown
+
+RESULTS = ("handrail_lane", "handrail_mode", "handrail_rules", "handrail_unknown", "handrail_why")
+"""Columns a result has behind those of the input."""
+BAD = "bad"
+"""Lane of a row that could not be judged."""
+
+_LANES = [*(str(mode.lane) for mode in MODES), BAD]
+_WORDS = [*(str(mode) for mode in MODES), None]
+_BAD_RANK = len(MODES)
+
+
+class FrameGate:
+    """One policy over frames of one shape. Make it once, use it for every batch."""
+
+    def __init__(self, plan: Plan, columns: ColumnPlan | None = None) -> None:
+        self.plan = plan
+        self.policy = plan.policy
+        self.columns = columns if columns is not None else ColumnPlan(plan.policy)
+
+    @classmethod
+    def of(
+        cls,
+        policy: Policy,
+        headers: list[str],
+        *,
+        proposal: tuple[str, ...] = (),
+        confidence: str | None = None,
+        columns: ColumnPlan | None = None,
+    ) -> FrameGate:
+        """For frames with these columns; `proposal` and `confidence` as in `plan_columns`."""
+        source = Source(path=Path("frame"), format="parquet", headers=tuple(headers), size=0)
+        plan = plan_columns(policy, source, proposal=proposal, confidence=confidence)
+        return cls(plan, columns)
+
+    def judge(
+        self,
+        frame: pl.DataFrame,
+        *,
+        now: int,
+        first: int = 1,
+        row: Callable[[int], Row] | None = None,
+        problems: Mapping[int, str] | None = None,
+    ) -> Judgement:
+        """Every row of a frame. `now` (µs UTC) is the time of every ruling.
+
+        `first` is the number of the first row in its file. `row` gives the row at a place of the
+        frame as the row path reads it, where that is more than the cells (lines of a CSV file);
+        `problems` names the places that have no cells to judge.
+        """
+        size = frame.height
+        if row is None:
+
+            def row(at: int) -> Row:
+                return Row(number=first + at, values=frame.row(at, named=True))
+
+        if self.columns.rows_only is not None:
+            alone = pl.repeat(True, size, dtype=pl.Boolean, eager=True)
+            outcomes = Outcomes(
+                rank=pl.repeat(0, size, dtype=pl.UInt8, eager=True),
+                fired={},
+                unknown={},
+                trials={},
+                doubt=None,
+            )
+        else:
+            read = typed.read(
+                self.policy,
+                frame,
+                (*self.plan.facts, *self.plan.proposal),
+                self.plan.confidence,
+            )
+            outcomes = self.columns.run(read.frame)
+            alone = read.odd if outcomes.doubt is None else read.odd | outcomes.doubt
+            alone = self._keys(frame, alone)
+            if problems:
+                alone = alone.scatter(sorted(problems), True)
+        made = Judgement(self, frame, outcomes, row, now)
+        if alone.any():
+            made.alone(alone)
+        return made
+
+    def _keys(self, frame: pl.DataFrame, alone: pl.Series) -> pl.Series:
+        """Rows without a key are judged alone: they are bad, and say so."""
+        for header in self.plan.keys:
+            if header == ROW_KEY:
+                continue
+            cells = frame[header]
+            blank = cells.is_null()
+            if cells.dtype == pl.String:
+                # Not blank for certain: the first character is a printable one of ASCII.
+                blank = blank | ~((cells >= "!") & (cells < "\x7f")).fill_null(False)
+            alone = alone | blank
+        return alone
+
+
+class Judgement:
+    """What the gate says about every row of one frame."""
+
+    def __init__(
+        self,
+        gate: FrameGate,
+        frame: pl.DataFrame,
+        outcomes: Outcomes,
+        row: Callable[[int], Row],
+        now: int,
+    ) -> None:
+        self.gate = gate
+        self.frame = frame
+        self.rank = outcomes.rank
+        """UInt8: rank of the mode; 5 where the row is bad."""
+        self.fired = outcomes.fired
+        """Rule → rows in which it fired, those on an unknown condition included."""
+        self.unknown = outcomes.unknown
+        self.trials = outcomes.trials
+        self.bad: dict[int, Bad] = {}
+        """Place → why there is no ruling."""
+        self._row = row
+        self._now = now
+        self._alone: dict[int, Judged] = {}
+
+    @property
+    def height(self) -> int:
+        return self.frame.height
+
+    def alone(self, mask: pl.Series) -> None:
+        """Judge these rows by the row path, and put its answers in the place of the columns'."""
+        places = mask.arg_true().to_list()
+        found: dict[str, dict[str, list[int]]] = {"fired": {}, "unknown": {}, "trials": {}}
+        ranks = []
+        for at in places:
+            judged = self._alone[at] = judge_row(self.gate.plan, self._row(at), self._now)
+            ruling = judged.ruling
+            if ruling is None:
+                assert judged.bad is not None
+                self.bad[at] = judged.bad
+                ranks.append(_BAD_RANK)
+                continue
+            ranks.append(ruling.mode.rank)
+            for kind, said in (
+                ("fired", [one.rule for one in ruling.fired]),
+                ("unknown", [one.rule for one in ruling.unknown]),
+                ("trials", [one.rule for one in ruling.trials]),
+            ):
+                for rule in said:
+                    found[kind].setdefault(rule, []).append(at)
+        self.rank = self.rank.scatter(places, pl.Series(ranks, dtype=pl.UInt8))
+        keep = ~mask
+        none = pl.repeat(False, self.height, dtype=pl.Boolean, eager=True)
+        for kind, masks in (
+            ("fired", self.fired),
+            ("unknown", self.unknown),
+            ("trials", self.trials),
+        ):
+            for rule in {**masks, **found[kind]}:
+                series = masks[rule] & keep if rule in masks else none
+                rows = found[kind].get(rule)
+                masks[rule] = series.scatter(rows, True) if rows else series
+
+    def judged(self, at: int) -> Judged:
+        """One row with its whole ruling, from the exact evaluator."""
+        if at not in self._alone:
+            return judge_row(self.gate.plan, self._row(at), self._now)
+        return self._alone[at]
+
+    # ------------------------------------------------------------------------ as columns
+
+    @cached_property
+    def lanes(self) -> pl.Series:
+        """`pass`, `hold`, `refuse` or `bad`."""
+        return pl.Series(_LANES, dtype=pl.String).gather(self.rank).alias(RESULTS[0])
+
+    @cached_property
+    def modes(self) -> pl.Series:
+        """The mode; null where the row is bad."""
+        return pl.Series(_WORDS, dtype=pl.String).gather(self.rank).alias(RESULTS[1])
+
+    @property
+    def held(self) -> pl.Series:
+        """Rows that wait for a person."""
+        return (self.rank >= 2) & (self.rank <= 3)
+
+    def rules(self) -> pl.Series:
+        """The rules that fired, in the order of the policy."""
+        return self._listed(self.fired).alias(RESULTS[2])
+
+    def unknowns(self) -> pl.Series:
+        """The rules that could not be known."""
+        return self._listed(self.unknown).alias(RESULTS[3])
+
+    def whys(self) -> pl.Series:
+        """One sentence a row: why passed, held or refused, or why bad."""
+        said = self._any(self.fired) | self._any(self.unknown) | (self.rank == _BAD_RANK)
+        draft = self.gate.policy.draft
+        if draft.tiers is not None:
+            said = said | True
+        plain = pl.Series([f"No rule fired; otherwise {self.gate.policy.otherwise}"])
+        whys = plain.new_from_index(0, self.height)
+        places = said.arg_true().to_list()
+        if places:
+            words = [why_of(self.judged(at)) for at in places]
+            whys = whys.scatter(places, pl.Series(words, dtype=pl.String))
+        return whys.alias(RESULTS[4])
+
+    def results(self, *, why: bool = True) -> list[pl.Series]:
+        """The result columns, in their order."""
+        made = [self.lanes, self.modes, self.rules(), self.unknowns()]
+        return [*made, self.whys()] if why else made
+
+    def _listed(self, masks: dict[str, pl.Series]) -> pl.Series:
+        order = [rule.id for rule in self.gate.policy.rules]
+        parts = [
+            pl.DataFrame({"row": places, "rule": pl.Series([at], dtype=pl.UInt16).new_from_index(
+                0, len(places))})
+            for at, rule in enumerate(order)
+            if rule in masks and len(places := masks[rule].arg_true())
+        ]  # fmt: skip
+        empty = pl.Series([[]], dtype=pl.List(pl.String))
+        if not parts:
+            return empty.new_from_index(0, self.height)
+        pairs = pl.concat(parts).sort("row", "rule")
+        lists = pairs.select(
+            "row", pl.lit(pl.Series(order, dtype=pl.String)).gather(pl.col("rule")).alias("rule")
+        )
+        grouped = lists.group_by("row", maintain_order=True).agg("rule")
+        return typed.put(empty.new_from_index(0, self.height), grouped["row"], grouped["rule"])
+
+    def _any(self, masks: dict[str, pl.Series]) -> pl.Series:
+        found = pl.repeat(False, self.height, dtype=pl.Boolean, eager=True)
+        for mask in masks.values():
+            found = found | mask
+        return found
+
+    # ------------------------------------------------------------------------ counts
+
+    def tally(self) -> Tally:
+        """What came of these rows: counts only."""
+        tally = Tally(rows=self.height)
+        for rank, count in self.rank.value_counts().iter_rows():
+            if rank == _BAD_RANK:
+                tally.bad = count
+            else:
+                tally.modes[str(MODES[rank])] += count
+                tally.lanes[_LANES[rank]] += count
+        fires_unknown = {
+            rule.id for rule in self.gate.policy.draft.rules if rule.on_unknown is OnUnknown.FIRE
+        }
+        for rule, mask in self.fired.items():
+            if rule in fires_unknown and rule in self.unknown:
+                mask = mask & ~self.unknown[rule]
+            tally.fired[rule] = int(mask.sum())
+        for rule, mask in self.unknown.items():
+            tally.unknown[rule] = int(mask.sum())
+        for rule, mask in self.trials.items():
+            tally.trials[rule] = int(mask.sum())
+        for counts in (tally.fired, tally.unknown, tally.trials):
+            for rule in [rule for rule, count in counts.items() if not count]:
+                del counts[rule]
+        quiet = ~(self._any(self.fired) | self._any(self.unknown))
+        alone = quiet & (self.rank >= 2) & (self.rank < _BAD_RANK)
+        tally.tiers = int(alone.sum())
+        return tally
+
+
+def why_of(judged: Judged) -> str:
+    """Why a row passed, is held or refused, or is bad: one sentence."""
+    if judged.ruling is not None:
+        return judged.ruling.why
+    reasons = judged.bad.reasons if judged.bad is not None else ()
+    return "; ".join(f"{reason['pointer']}: {reason['message']}" for reason in reasons)
