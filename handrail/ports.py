@@ -22,6 +22,7 @@ from handrail.model.outcome import Grant, Outcome
 from handrail.model.people import Person, SubjectKey
 from handrail.model.review import Act, Review, Round, Seat, Vote
 from handrail.model.ruling import Ruling
+from handrail.model.versions import Activation, ListEntry, PolicyDraft
 
 T = TypeVar("T")
 
@@ -309,10 +310,40 @@ class Policies(Protocol):
 
     def get(self, workflow: str, version: str) -> PolicyVersion | None: ...
 
+    def put(self, policy: PolicyVersion) -> None:
+        """Store a version without making it the active one; a second time replaces its body."""
+
     def activate(self, policy: PolicyVersion) -> None:
         """Store the version and make it the active one."""
 
-    def workflows(self) -> list[str]: ...
+    def workflows(self) -> list[str]:
+        """Those that have an active version, by name."""
+
+    def versions(self, workflow: str) -> list[str]:
+        """Every stored version, active or not, sorted."""
+
+    def add_activation(self, activation: Activation) -> None:
+        """Add a line to the history; none is ever changed."""
+
+    def activations(self, workflow: str, limit: int) -> list[Activation]:
+        """Newest first."""
+
+
+class Lists(Protocol):
+    """Stored lists of policies, by workflow and name. Entries are ended, never deleted."""
+
+    def version(self, workflow: str, name: str) -> int:
+        """How often the list changed; 0 for one that never had an entry."""
+
+    def at(self, workflow: str, name: str, version: int) -> list[ListEntry]:
+        """Entries that this version of the list holds, expired ones too, by `since` and value."""
+
+    def add(self, entry: ListEntry) -> None: ...
+
+    def end(self, entry: ListEntry) -> None:
+        """Store an entry whose `until` is set now. Raises `Conflict` where it had ended before."""
+
+    def put_version(self, workflow: str, name: str, version: int) -> None: ...
 
 
 class Subjects(Protocol):
@@ -432,6 +463,8 @@ class Transaction(Protocol):
     @property
     def policies(self) -> Policies: ...
     @property
+    def lists(self) -> Lists: ...
+    @property
     def subjects(self) -> Subjects: ...
     @property
     def stops(self) -> Stops: ...
@@ -494,6 +527,21 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Finish what was accepted, then close."""
+
+
+class Drafts(Protocol):
+    """The policy files beside the store, as they lie there now."""
+
+    def look(self) -> Sequence[PolicyDraft]:
+        """Read again where a file changed; one item a file, by path. Called outside of
+        transactions: it reads files and checks them."""
+
+
+class NoDrafts:
+    """Where there is no folder with policy files."""
+
+    def look(self) -> Sequence[PolicyDraft]:
+        return ()
 
 
 class Channel(Protocol):

@@ -319,6 +319,8 @@ COMMAND_RIGHTS: dict[type[c.Command], Rule] = {
     c.WhoAmI: _any("account.see"),
     c.ListPolicies: _any("policies.read"),
     c.GetPolicy: _any("policies.read"),
+    c.DiffPolicies: _any("policies.read"),
+    c.PolicyHistory: _any("policies.read"),
     c.GetCheckpoint: _any("audit.read"),
     c.ListEntries: _any("audit.read"),
     c.ProveEntry: _any("audit.read"),

@@ -1,4 +1,8 @@
-"""The policies folder of a workspace: changed files become active versions, broken ones do not."""
+"""The policies folder of a workspace: its files are drafts.
+
+Where one person runs the workspace a changed file becomes the active version at once. Where there
+are more it stays a draft, until it is proposed and approved.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +12,11 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
-from handrail.flow import Ports, activate
+from handrail.flow import Ports, take_file
 from handrail.model.errors import BadInput, HandrailError
 from handrail.model.feedback import PolicyVersion
 from handrail.model.people import Actor
+from handrail.model.versions import POLICY_CHANGE, PolicyDraft
 from handrail.ports import Transaction
 
 LOOK_SECONDS = 1.0
@@ -25,7 +30,7 @@ Stamp = tuple[int, int]
 
 
 class PolicyFolder:
-    """Activates what changed in `policies/*.yaml` and the list files these name.
+    """Reads `policies/*.yaml` and the list files these name, when they changed.
 
     A file with mistakes changes nothing: the version that was active stays so, and `mistakes` keeps
     the sentence for people. A file that is gone leaves its policy active too.
@@ -40,8 +45,16 @@ class PolicyFolder:
         self._lock = threading.Lock()
         self._looked: float | None = None
         self._seen: dict[Path, dict[Path, Stamp | None]] = {}
+        self._drafts: dict[Path, PolicyDraft] = {}
         self.mistakes: dict[str, HandrailError] = {}
         """File name to what is wrong with it."""
+
+    def look(self) -> list[PolicyDraft]:
+        """See `handrail.ports.Drafts`."""
+        self.refresh(now=True)
+        with self._lock:
+            there = set(self._files())
+            return [self._drafts[path] for path in sorted(self._drafts) if path in there]
 
     def refresh(self, *, now: bool = False) -> None:
         """Look whether a file changed, at most once in `LOOK_SECONDS` unless `now`."""
@@ -84,28 +97,67 @@ class PolicyFolder:
 
         try:
             text = path.read_text("utf-8")
-            if stored is None or not _same(stored, text, read_file):
-                self._activate(text, name, read_file, files)
+            if stored is not None and _same(stored, text, read_file):
+                self._drafts[path] = PolicyDraft(
+                    path=name,
+                    workflow=stored.workflow,
+                    version=stored.version,
+                    gate_digest=stored.gate_digest,
+                    text=text,
+                    files=stored.files,
+                )
+            else:
+                self._drafts[path] = self._take(text, name, read_file, files)
             self.mistakes.pop(name, None)
         except HandrailError as error:
-            self._complain(name, error)
+            self._complain(path, error)
         except (OSError, UnicodeDecodeError) as error:
-            self._complain(name, BadInput(f"{name} cannot be read: {error}"))
+            self._complain(path, BadInput(f"{name} cannot be read: {error}"))
         finally:
             self._seen[path] = stamps
 
-    def _activate(
+    def _take(
         self, text: str, name: str, read_file: Callable[[str], bytes], files: dict[str, str]
-    ) -> None:
+    ) -> PolicyDraft:
         from handrail.gate import load
 
         policy = load(text, path=name, read_file=read_file)
-        version = activate(policy, files, WORKSPACE, self._ports)
-        self._ports.shelf.put(version.version, policy)
-        _log.info("policy %s@%s is active", policy.workflow, version.version)
+        if policy.workflow == POLICY_CHANGE:
+            raise BadInput(
+                f"{name}: {POLICY_CHANGE} is the workflow of the decisions that change policies; "
+                "give this one another name"
+            )
+        version = take_file(policy, files, WORKSPACE, self._ports)
+        if version is not None:
+            self._ports.shelf.put(version.version, policy)
+            _log.info("policy %s@%s is active", policy.workflow, version.version)
+        else:
+            _log.info(
+                "%s is a draft of %s; `handrail policy propose %s` asks that it rule",
+                name,
+                policy.workflow,
+                policy.workflow,
+            )
+        return PolicyDraft(
+            path=name,
+            workflow=policy.workflow,
+            title=policy.title,
+            version=policy.version,
+            gate_digest=policy.gate_digest,
+            text=text,
+            files=files,
+        )
 
-    def _complain(self, name: str, error: HandrailError) -> None:
+    def _complain(self, path: Path, error: HandrailError) -> None:
+        name = f"policies/{path.name}"
         self.mistakes[name] = error
+        before = self._drafts.get(path)
+        self._drafts[path] = PolicyDraft(
+            path=name,
+            workflow=before.workflow if before is not None else None,
+            title=before.title if before is not None else path.stem,
+            mistakes=tuple(str(error).splitlines()),
+        )
         _log.warning("%s is not active; the version before it stays in force:\n%s", name, error)
 
 

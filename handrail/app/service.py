@@ -14,7 +14,10 @@ from handrail.flow import USE_CASES, Ports
 from handrail.model.commands import (
     ROUTES,
     Command,
+    Invite,
+    MakeFirstAdmin,
     Preview,
+    SetPerson,
     SetStop,
     Submit,
     SubmitBatch,
@@ -28,6 +31,19 @@ from handrail.model.people import Actor
 MAX_WAIT_SECONDS = 60.0
 MAX_WAITED = 10_000
 """Decisions one `WaitOutcomes` may name."""
+
+
+_AFTER_A_LOOK = (
+    Submit,
+    SubmitBatch,
+    Preview,
+    SetStop,
+    # What lies in the folder while one person runs the workspace rules before there are more.
+    SetPerson,
+    Invite,
+    MakeFirstAdmin,
+)
+"""Commands before which changed policy files are looked for."""
 
 
 def _nothing(name: str) -> AbstractContextManager[None]:
@@ -62,7 +78,7 @@ class Service:
         if isinstance(command, WaitOutcome | WaitOutcomes):
             return self._wait(command, actor)
         kind = type(command)
-        if isinstance(command, Submit | SubmitBatch | Preview | SetStop):
+        if isinstance(command, _AFTER_A_LOOK):
             self._refresh()
         if self.only_reads and ROUTES[kind].method != "GET" and kind is not Preview:
             raise Refused(self.only_reads)

@@ -1,6 +1,6 @@
 """A workspace as its owner runs it: store, verbs, scheduler, and a socket for the others.
 
-policies/*.yaml, policies/lists/    drafts; a changed valid file becomes the active version
+policies/*.yaml, policies/lists/    drafts; active at once while one person runs the workspace
 store/handrail.db                   everything that happened; or store/elsewhere, which names the
                                     PostgreSQL database that holds it
 keys/audit.key, secret, webhook     made once; mode 0600
@@ -18,6 +18,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol
+
+from msgspec.structs import replace
 
 from handrail.app.courier import Courier
 from handrail.app.keys import read_secret, read_signer, read_webhook_secret, sync_folder
@@ -147,6 +149,7 @@ class Workspace:
             )
             self.signals = Signals()
             self.policies = PolicyFolder(self.paths.policies, self.ports)
+            self.ports = replace(self.ports, drafts=self.policies)
             self.service = Service(
                 self.ports, self.signals, self.policies.refresh, self.policies.mistakes
             )

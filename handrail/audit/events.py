@@ -31,6 +31,7 @@ from handrail.model.modes import (
     Severity,
     Verdict,
 )
+from handrail.model.versions import How
 
 SYSTEM = "system"
 """The actor of what nobody did: deadlines, leases, release after the undo time."""
@@ -169,7 +170,24 @@ CATALOGUE: dict[str, EntryType] = {
     "policy.activated": EntryType(
         "A policy version rules its workflow from here on.",
         {"workflow": NAME, "policy": POLICY, "gate_digest": DIGEST},
-        {"previous": POLICY, "decision": DECISION, "single_person": FLAG},
+        {
+            "previous": POLICY,
+            "how": _one_of(How),
+            "decision": DECISION,
+            "single_person": FLAG,
+            "commit": COMMITMENT,
+        },
+    ),
+    "policy.proposed": EntryType(
+        "Somebody asks that this version rule; people decide it as a decision.",
+        {"workflow": NAME, "policy": POLICY, "decision": DECISION},
+        {"previous": POLICY},
+    ),
+    "list.changed": EntryType(
+        "A stored list gained or lost values. `list` is workflow/name, `version` counts its "
+        "changes, `commit` seals its values.",
+        {"list": NAME, "version": COUNT, "commit": COMMITMENT},
+        {"added": COUNT, "removed": COUNT, "decision": DECISION, "single_person": FLAG},
     ),
     "stop.set": EntryType(
         "The stop button is pressed: nothing passes by itself. `*` is every workflow.",
@@ -518,6 +536,8 @@ TABLES: dict[str, Table] = {
     "outcomes": Table(key="decision", columns=("verdict", "commit", "released")),
     "grants": Table(key="id", columns=("decision", "state")),
     "labels": Table(key="id", columns=("decision", "commit")),
+    "policies": Table(key="workflow", columns=("policy",)),
+    "lists": Table(key="list", columns=("version", "commit")),
 }
 """What `compare` wants to see: every row of these tables with these columns.
 
@@ -554,6 +574,10 @@ _MINTED = Fold(
 _ROUND = Fold(table="rounds", key="round_id", sets={"commit": "commit"})
 
 FOLDED: dict[str, tuple[Fold, ...]] = {
+    "policy.activated": (Fold(table="policies", key="workflow", sets={"policy": "policy"}),),
+    "list.changed": (
+        Fold(table="lists", key="list", sets={"version": "version", "commit": "commit"}),
+    ),
     "decision.submitted": (
         Fold(
             table="decisions",

@@ -36,6 +36,7 @@ COMMANDS = (
     "decisions",
     "reviews",
     "doubts",
+    "policy",
     "stop",
     "start",
     "users",

@@ -16,7 +16,14 @@ from handrail.flow.invitations import has_admin, invite, make_first_admin
 from handrail.flow.labels import add_label
 from handrail.flow.log import accept_restore, against_state, checkpoint, create_log, rolled_back
 from handrail.flow.people import list_people, set_person
-from handrail.flow.policies import activate, get_policy, list_policies
+from handrail.flow.policies import (
+    activate,
+    diff_policies,
+    get_policy,
+    list_policies,
+    policy_history,
+    take_file,
+)
 from handrail.flow.ports import Ports, Shelf, read_policy
 from handrail.flow.queries import (
     get_decision,
@@ -92,6 +99,8 @@ _VERBS: dict[type[c.Command], Callable[[Any, Actor, Ports], Any]] = {
     c.WhoAmI: who_am_i,
     c.ListPolicies: list_policies,
     c.GetPolicy: get_policy,
+    c.DiffPolicies: diff_policies,
+    c.PolicyHistory: policy_history,
     c.GetCheckpoint: get_checkpoint,
     c.ListEntries: list_entries,
     c.ProveEntry: prove_entry,
@@ -116,4 +125,5 @@ __all__ = [
     "recognise",
     "rolled_back",
     "sweep",
+    "take_file",
 ]

@@ -9,10 +9,10 @@ import msgspec
 
 from handrail.audit.entry import commit_bytes, decode, field_key
 from handrail.audit.events import SYSTEM, TABLES, Difference, Folded, compare
-from handrail.flow.ports import Ports
-from handrail.flow.records import WORKSPACE, commit, note, owner_of
+from handrail.flow.ports import Ports, read_policy
+from handrail.flow.records import WORKSPACE, commit, list_owner, note, owner_of
 from handrail.flow.who import actor_id
-from handrail.model.errors import BadInput, Refused
+from handrail.model.errors import BadInput, HandrailError, Refused
 from handrail.model.people import Actor
 from handrail.ports import Anchor, Checkpoint, Signer, StateRow, Transaction
 
@@ -119,6 +119,8 @@ def against_state(ports: Ports) -> list[Difference]:
         for row in tx.state_rows():
             table = TABLES[row.table]
             columns = {table.key: row.id, **row.columns}
+            if row.table == "policies":
+                columns["policy"] = _ruled_by(tx, row)
             if "commit" in table.columns:
                 if row.decision_id in erased:
                     said = folded.rows[row.table].get(row.id, {}).get("commit")
@@ -131,8 +133,23 @@ def against_state(ports: Ports) -> list[Difference]:
     return ports.store.read(query)
 
 
+def _ruled_by(tx: Transaction, row: StateRow) -> str:
+    """`workflow@version` as the stored text makes it; a changed text has another version."""
+    workflow, _, version = row.columns["policy"].rpartition("@")
+    stored = tx.policies.get(workflow, version)
+    if stored is None:
+        return f"{workflow}@nothing"
+    try:
+        return f"{workflow}@{read_policy(stored).version}"
+    except (HandrailError, KeyError):
+        return f"{workflow}@unreadable"
+
+
 def _sealed(tx: Transaction, row: StateRow) -> str | None:
     """The commitment to a row's content as it is stored now; None where it has no key."""
+    if row.table == "lists" and row.body is not None:
+        key = tx.subjects.key_of(*list_owner(row.id))
+        return None if key is None else commit_bytes(field_key(key.key, "list"), row.body)
     if row.body is None or row.decision_id is None:
         return None
     try:

@@ -11,7 +11,7 @@ from handrail.flow.passwords import Passwords
 from handrail.gate import Policy, load
 from handrail.model.errors import NotFound
 from handrail.model.feedback import PolicyVersion
-from handrail.ports import Steps, Store, Transaction, no_steps
+from handrail.ports import Drafts, NoDrafts, Steps, Store, Transaction, no_steps
 from handrail.review.deadlines import Hours
 from handrail.settings import Settings
 
@@ -74,6 +74,8 @@ class Ports(msgspec.Struct, frozen=True, kw_only=True):
     hours: Hours = Hours()
     steps: Steps = no_steps
     passwords: Passwords = msgspec.field(default_factory=Passwords)
+    drafts: Drafts = NoDrafts()
+    """The policy files beside the store."""
 
 
 UseCase = Callable[..., object]

@@ -69,6 +69,11 @@ def audience(tx: Transaction, names: Iterable[str]) -> tuple[str, ...]:
     )
 
 
+def list_owner(list_id: str) -> tuple[str, str]:
+    """Whose key commits to a stored list; `list_id` is `workflow/name`."""
+    return WORKSPACE[0], f"list:{list_id}"
+
+
 def handles_of(tx: Transaction, names: Iterable[str | None]) -> dict[str, str]:
     """Handle of each person id among `names`."""
     found: dict[str, str] = {}

@@ -54,6 +54,11 @@ def person_in(who: Who) -> Person:
     return who.person
 
 
+def alone(tx: Transaction) -> bool:
+    """Whether at most one active person is registered: nobody else could approve."""
+    return sum(1 for person in tx.people.all() if person.active and person.holds) <= 1
+
+
 def no_decision(decision_id: str) -> str:
     """What is said of a decision that is not there, or that one may not know of."""
     return f"no decision {decision_id!r}; `handrail decisions list` names the latest"

@@ -9,11 +9,13 @@
     policy.edit(record, changes) -> Record          only fields named in `review.edit`
     policy.got_worse(before, after) -> bool         do earlier votes still stand after an edit
     policy.aggregate_adds(record, over) -> (AggregateAdd, …)
+    compare(old, new) -> PolicyDiff                 what changes, in words and in effects on cases
     policy.subject_of(record), policy.requester_of(record) -> str | None
 
 `docs/reference/policy.md` is the language; `language.py` is the table it is checked against.
 """
 
+from handrail.gate.difference import compare
 from handrail.gate.policy import Policy, check, load
 from handrail.gate.values import read_confidence
 from handrail.model.policy import (
@@ -40,6 +42,7 @@ __all__ = [
     "Rule",
     "Sampling",
     "check",
+    "compare",
     "load",
     "read_confidence",
 ]

@@ -273,7 +273,7 @@ class Consequences(Declarations):
         if isinstance(value, bool):
             return "true" if value else "false"
         if isinstance(value, int | Decimal):
-            return format(value, "f")
+            return format(Decimal(value), "f")
         return json.dumps(str(value), ensure_ascii=False)
 
     # ------------------------------------------------------------------ tiers, route, review

@@ -106,6 +106,7 @@ class Draft:
     workflow: str = ""
     title: str = ""
     owners: tuple[str, ...] = ()
+    owner_approvals: tuple[Approval, ...] = ()
     review_by: str | None = None
     subject: tuple[str, ...] = ()
     requester: str | None = None

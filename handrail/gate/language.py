@@ -82,8 +82,9 @@ POLICY = (
     Key("title", "what people call it; default: the name", _TEXT),
     Key(
         "owners",
-        "who approves changes: `team:x`, `role:x`, `person:x`",
-        {**_NAMES, "minItems": 1},
+        "who approves changes: any one of `team:x`, `role:x`, `person:x`; two persons by "
+        "`{any: 2, of: team:x}`, each of several by `{all: [..]}`",
+        {"anyOf": [_ref("approve"), {**_list(_ref("approve")), "minItems": 1}]},
         required=True,
     ),
     Key("review_by", "day (YYYY-MM-DD) by which the policy is looked at again", _TEXT),

@@ -53,6 +53,9 @@ class Policy:
     text: str
     path: str
     owners: tuple[str, ...]
+    """Everybody who is named under `owners:`."""
+    owner_approvals: tuple[Approval, ...]
+    """What a change of this policy needs, as `owners:` says."""
     review_by: str | None
     """Day `YYYY-MM-DD` by which the policy is looked at again."""
     fields: tuple[Field, ...]
@@ -86,6 +89,7 @@ class Policy:
         self.workflow = draft.workflow
         self.title = draft.title
         self.owners = draft.owners
+        self.owner_approvals = draft.owner_approvals
         self.review_by = draft.review_by
         self.fields = tuple(draft.fields.values())
         self.subject = draft.subject

@@ -14,6 +14,7 @@ from handrail.gate.shapes import merged, plain
 from handrail.gate.source import Node
 from handrail.model.modes import Lane, Mode
 from handrail.model.policy import IfOpen
+from handrail.model.ruling import Approval
 
 _WORKFLOW = re.compile(r"[a-z][a-z0-9-]{0,62}", re.ASCII)
 
@@ -78,9 +79,7 @@ class Reader(Consequences):
                 draft.workflow = name.text
         draft.title = self.text(top["title"], "the title") if "title" in top else draft.workflow
         if "owners" in top:
-            draft.owners = self.who(top["owners"], "owners")
-            if top["owners"].kind == "list" and not top["owners"].items:
-                self.wrong(top["owners"], "no owner", "at least one", "such as `[team:x]`")
+            self.owners(top["owners"])
         if "review_by" in top:
             node = top["review_by"]
             try:
@@ -93,6 +92,23 @@ class Reader(Consequences):
             draft.otherwise = Mode.AUTO  # the table speaks for every decision
         if "otherwise" in top:
             draft.otherwise = self.one_of(top["otherwise"], "otherwise", Mode) or draft.otherwise
+
+    def owners(self, node: Node) -> None:
+        """Who approves changes: any one of the plain names, and each group as it asks."""
+        if node.kind == "list" and not node.items:
+            self.wrong(node, "no owner", "at least one", "such as `[team:x]`")
+        plain_names: list[str] = []
+        groups: list[Approval] = []
+        for item in node.items if node.kind == "list" else [node]:
+            if item.kind == "map":
+                groups += self.approval_group(item)
+            else:
+                plain_names += self.who(item, "owners")
+        named = [name for need in groups for name in need.of]
+        self.draft.owners = tuple(dict.fromkeys((*plain_names, *named)))
+        if plain_names:
+            groups.insert(0, Approval(of=tuple(dict.fromkeys(plain_names))))
+        self.draft.owner_approvals = tuple(dict.fromkeys(groups))
 
     def people(self, top: dict[str, Node]) -> None:
         draft = self.draft

@@ -19,6 +19,7 @@ from handrail.model.outcome import Grant, Outcome, Receipt, Redeemed
 from handrail.model.people import Person
 from handrail.model.review import Card
 from handrail.model.ruling import Ruling
+from handrail.model.versions import DraftState, HistoryLine, PolicyDiff
 from handrail.model.wire import escape_pointer
 
 C = TypeVar("C", bound="Command")
@@ -380,14 +381,36 @@ class WhoAmI(Command, frozen=True, kw_only=True):
 
 
 class ListPolicies(Command, frozen=True, kw_only=True):
-    """The policies that rule now, by workflow."""
+    """The policies that rule now, by workflow, and the files that differ from them."""
 
 
 class GetPolicy(Command, frozen=True, kw_only=True):
-    """One version of a policy, whole. Without `version` the one that rules now."""
+    """One version of a policy, whole. Without `version` the one that rules now.
+
+    `version` is the hash or its first 6 digits or more, `active`, or `draft` for the file as it
+    lies there.
+    """
 
     workflow: str
     version: str | None = None
+
+
+class DiffPolicies(Command, frozen=True, kw_only=True):
+    """What changes between two versions: in words, and in effects on their cases.
+
+    Without `old` from the one that rules now, without `new` to the draft.
+    """
+
+    workflow: str
+    old: str | None = None
+    new: str | None = None
+
+
+class PolicyHistory(Command, frozen=True, kw_only=True):
+    """Who proposed, who approved, when and why, newest first."""
+
+    workflow: str
+    limit: int = 100
 
 
 class GetCheckpoint(Command, frozen=True, kw_only=True):
@@ -531,15 +554,27 @@ class Me(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PolicyLine(msgspec.Struct, frozen=True, kw_only=True):
-    """A policy that rules now, in one line."""
+    """A policy in one line: what rules now, and how its file differs from that."""
 
-    workflow: str
+    workflow: str | None
+    """None for a file that cannot be read so far."""
     title: str
-    version: str
-    gate_digest: str
-    activated_at: int
-    activated_by: str
+    state: DraftState
+    version: str | None = None
+    """What rules now; None for a draft of a first version."""
+    gate_digest: str | None = None
+    activated_at: int | None = None
+    activated_by: str | None = None
     """Handle, or the name of a program."""
+    path: str | None = None
+    """The file; None where the version came on another way."""
+    draft: str | None = None
+    """Version of the file, where it differs from what rules."""
+    decision_id: str | None = None
+    """The proposal that is under review."""
+    review_id: str | None = None
+    mistakes: tuple[str, ...] = ()
+    """What is wrong with the file."""
 
 
 class LogHead(msgspec.Struct, frozen=True, kw_only=True):
@@ -625,6 +660,8 @@ ROUTES: dict[type[Command], Route] = {
     ListFeedback: _route("GET", "/feedback", list[Feedback]),
     ListPolicies: _route("GET", "/policies", list[PolicyLine]),
     GetPolicy: _route("GET", "/policies/{workflow}", PolicyVersion),
+    DiffPolicies: _route("GET", "/policies/{workflow}/diff", PolicyDiff),
+    PolicyHistory: _route("GET", "/policies/{workflow}/history", list[HistoryLine]),
     GetCheckpoint: _route("GET", "/audit/checkpoint", LogHead),
     ListEntries: _route("GET", "/audit/entries", LogEntries),
     ProveEntry: _route("GET", "/audit/proof", EntryProof),

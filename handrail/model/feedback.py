@@ -76,7 +76,7 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PolicyVersion(msgspec.Struct, frozen=True, kw_only=True):
-    """One version of a workflow's policy as it was or is active."""
+    """One version of a workflow's policy: it rules, has ruled, or was proposed."""
 
     workflow: str
     version: str
@@ -86,9 +86,10 @@ class PolicyVersion(msgspec.Struct, frozen=True, kw_only=True):
     files: dict[str, str] = msgspec.field(default_factory=dict)
     """Text of each list file the policy names."""
     path: str
-    activated_at: int
-    activated_by: str
-    active: bool
+    activated_at: int | None = None
+    """When it last came to rule (µs UTC); None where it never did."""
+    activated_by: str | None = None
+    active: bool = False
 
 
 class Notice(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
+
+from handrail.model.versions import ListEntry
 
 encode = msgspec.json.Encoder(order="deterministic").encode
 """The stored bytes of a noun: JSON, fields in their order, keys of maps sorted."""
@@ -29,3 +33,8 @@ def encode_limits(limits: dict[str, str]) -> str:
 def decode_limits(text: str) -> dict[str, str]:
     """The map that `encode_limits` stored."""
     return _limits.decode(text)
+
+
+def list_body(entries: Iterable[ListEntry]) -> bytes:
+    """What the log commits to of a stored list: its values, each with the end of its time."""
+    return encode(sorted((entry.value, entry.expires_at) for entry in entries))

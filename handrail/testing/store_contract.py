@@ -44,6 +44,7 @@ from handrail.model.outcome import Grant, Outcome
 from handrail.model.people import Person, SubjectKey
 from handrail.model.review import Act, Review, Round, Seat, Vote
 from handrail.model.ruling import Approval, Coin, Fired, Route, Ruling, Term
+from handrail.model.versions import Activation, Evidence, How, ListEntry
 from handrail.ports import Checkpoint, Filed, StateRow, Store, Transaction
 from handrail.testing.clock import FakeClock
 
@@ -1198,6 +1199,93 @@ class StoreContract:
         assert self.read(lambda tx: tx.policies.get("refunds", "v1")) == again
         found = self.read(lambda tx: tx.policies.get("refunds", "v2"))
         assert found is not None and found.active is False
+
+    def test_a_version_waits_without_ruling(self) -> None:
+        waiting = PolicyVersion(
+            workflow="refunds", version="v1", gate_digest="sha256:1", text="a", path="refunds.yaml"
+        )
+        self.write(lambda tx: tx.policies.put(waiting))
+        assert self.read(lambda tx: tx.policies.active("refunds")) is None
+        assert self.read(lambda tx: tx.policies.get("refunds", "v1")) == waiting
+        assert self.read(lambda tx: tx.policies.workflows()) == []
+        other = replace(waiting, version="v0", text="b")
+        self.write(lambda tx: tx.policies.put(other))
+        self.write(lambda tx: tx.policies.put(replace(other, version="v1", workflow="a")))
+        assert self.read(lambda tx: tx.policies.versions("refunds")) == ["v0", "v1"]
+        ruling = replace(waiting, activated_at=5, activated_by="ana", active=True)
+        self.write(lambda tx: tx.policies.activate(ruling))
+        self.write(lambda tx: tx.policies.put(replace(ruling, path="other.yaml")))
+        assert self.read(lambda tx: tx.policies.active("refunds")) == "v1", "put took it away"
+        assert self.read(lambda tx: tx.policies.versions("refunds")) == ["v0", "v1"]
+        assert self.read(lambda tx: tx.policies.versions("nothing")) == []
+        rows = [row for row in self.read(lambda tx: list(tx.state_rows())) if row.id == "refunds"]
+        assert [(row.table, row.columns) for row in rows] == [
+            ("policies", {"policy": "refunds@v1"})
+        ]
+
+    def test_the_history_of_a_policy_only_grows(self) -> None:
+        first = Activation(
+            workflow="refunds", version="v1", previous=None, gate_digest="sha256:1",
+            gate_changed=True, how=How.FILE, at=1, by="workspace", single_person=True,
+        )  # fmt: skip
+        second = replace(
+            first, version="v2", previous="v1", gate_changed=False, how=How.PROPOSAL, at=2,
+            by="p_1", proposed_by="p_2", approved_by=("p_1",), decision_id="d_1", reason="typo",
+            evidence=Evidence(kind="backtest", summary="same", figures={"held": [0.1, 0.2]}),
+        )  # fmt: skip
+        lines = (first, replace(first, workflow="a"), second, replace(first, at=3))
+
+        def grow(tx: Transaction) -> None:
+            for line in lines:
+                tx.policies.add_activation(line)
+
+        self.write(grow)
+        assert self.read(lambda tx: tx.policies.activations("refunds", 10)) == [
+            replace(first, at=3),
+            second,
+            first,
+        ]
+        assert self.read(lambda tx: tx.policies.activations("refunds", 1)) == [replace(first, at=3)]
+        assert self.read(lambda tx: tx.policies.activations("nothing", 1)) == []
+
+    def test_a_stored_list_is_what_each_of_its_versions_held(self) -> None:
+        def entry(value: str, since: int, **more: Any) -> ListEntry:
+            return ListEntry(
+                workflow="refunds", list="known", value=value, since=since, added_at=since,
+                added_by="p_1", **more,
+            )  # fmt: skip
+
+        a, b = entry("ä", 1), entry("b", 2, expires_at=9, decision_id="d_1")
+        assert self.read(lambda tx: tx.lists.version("refunds", "known")) == 0
+        assert self.read(lambda tx: tx.lists.at("refunds", "known", 0)) == []
+        for made, version in ((a, 1), (b, 2)):
+
+            def grow(tx: Transaction, made: ListEntry = made, version: int = version) -> None:
+                tx.lists.add(made)
+                tx.lists.put_version("refunds", "known", version)
+
+            self.write(grow)
+        ended = replace(a, until=3, removed_at=7, removed_by="p_2")
+
+        def shrink(tx: Transaction) -> int:
+            tx.lists.end(ended)
+            tx.lists.put_version("refunds", "known", 3)
+            return tx.lists.version("refunds", "known")
+
+        assert self.write(shrink) == 3
+        assert self.read(lambda tx: tx.lists.at("refunds", "known", 1)) == [ended]
+        assert self.read(lambda tx: tx.lists.at("refunds", "known", 2)) == [ended, b]
+        assert self.read(lambda tx: tx.lists.at("refunds", "known", 3)) == [b]
+        with raises(Conflict):
+            self.write(lambda tx: tx.lists.end(replace(a, until=4)))
+        back = entry("ä", 4)
+        self.write(lambda tx: tx.lists.add(back))
+        assert self.read(lambda tx: tx.lists.at("refunds", "known", 4)) == [b, back]
+        assert self.read(lambda tx: tx.lists.at("other", "known", 4)) == []
+        assert self.read(lambda tx: tx.lists.at("refunds", "other", 4)) == []
+        rows = [row for row in self.read(lambda tx: list(tx.state_rows())) if row.table == "lists"]
+        assert [(row.id, row.columns) for row in rows] == [("refunds/known", {"version": 3})]
+        assert rows[0].body == b'[["b",9]]'
 
     def test_subject_keys_stand_once(self) -> None:
         key = SubjectKey(workflow="refunds", subject="s", key=bytes(range(32)), made_at=5)

@@ -46,7 +46,16 @@ EVERYONE = ("nobody", *PEOPLE, *TOKENS)
 
 OWN_GRANT = {"Redeem", "Confirm", "Resolve"}
 """Operations about what ran, which nobody of the people asked for or decided."""
-BOUND = {"Submit", "SubmitBatch", "Preview", "SetStop", "ClearStop", "GetPolicy"}
+BOUND = {
+    "Submit",
+    "SubmitBatch",
+    "Preview",
+    "SetStop",
+    "ClearStop",
+    "GetPolicy",
+    "DiffPolicies",
+    "PolicyHistory",
+}
 """Operations about a workflow that the request names itself."""
 REFUSALS = {401, 403, 404}
 

@@ -1,6 +1,6 @@
-"""Policies as they rule."""
+"""Policies: what rules, what would change, and how they came to be."""
 
-from handrail.model.commands import GetPolicy, ListPolicies
+from handrail.model.commands import DiffPolicies, GetPolicy, ListPolicies, PolicyHistory
 from handrail.server.endpoint import endpoints
 
-handlers = endpoints(GetPolicy, ListPolicies)
+handlers = endpoints(ListPolicies, GetPolicy, DiffPolicies, PolicyHistory)

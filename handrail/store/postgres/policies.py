@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import msgspec
 
 from handrail.model.feedback import PolicyVersion
+from handrail.model.versions import Activation
+from handrail.ports import StateRow
 from handrail.store.codec import encode
 from handrail.store.postgres.queries import queries
 from handrail.store.postgres.session import Session
@@ -13,6 +17,7 @@ _SQL = queries("policies")
 _ACTIVE = _SQL["active"]
 
 _version = msgspec.json.Decoder(PolicyVersion).decode
+_activation = msgspec.json.Decoder(Activation).decode
 
 
 class PostgresPolicies:
@@ -32,11 +37,31 @@ class PostgresPolicies:
         row = self._session.one(_SQL["get"], (workflow, version))
         return msgspec.structs.replace(_version(row[0]), active=row[1]) if row else None
 
+    def put(self, policy: PolicyVersion) -> None:
+        self._session.change(_SQL["put"], (policy.workflow, policy.version, encode(policy)))
+
     def activate(self, policy: PolicyVersion) -> None:
         self._session.hold_standing()
         self._session.forget("policies")
-        self._session.change(_SQL["put"], (policy.workflow, policy.version, encode(policy)))
+        self.put(policy)
         self._session.change(_SQL["activate"], (policy.workflow, policy.version))
 
     def workflows(self) -> list[str]:
         return [row[0] for row in self._session.all(_SQL["workflows"])]
+
+    def versions(self, workflow: str) -> list[str]:
+        return [row[0] for row in self._session.all(_SQL["versions"], (workflow,))]
+
+    def add_activation(self, activation: Activation) -> None:
+        self._session.change(_SQL["add_activation"], (activation.workflow, encode(activation)))
+
+    def activations(self, workflow: str, limit: int) -> list[Activation]:
+        rows = self._session.all(_SQL["activations"], (workflow, limit))
+        return [_activation(row[0]) for row in rows]
+
+    def state(self) -> Iterator[StateRow]:
+        """Rows as `Transaction.state_rows` gives them."""
+        for workflow, version in self._session.all(_SQL["state"]):
+            yield StateRow(
+                table="policies", id=workflow, columns={"policy": f"{workflow}@{version}"}
+            )

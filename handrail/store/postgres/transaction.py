@@ -15,6 +15,7 @@ from handrail.store.postgres.counters import PostgresCounters
 from handrail.store.postgres.decisions import PostgresDecisions
 from handrail.store.postgres.grants import PostgresGrants
 from handrail.store.postgres.labels import PostgresLabels
+from handrail.store.postgres.lists import PostgresLists
 from handrail.store.postgres.outbox import PostgresOutbox
 from handrail.store.postgres.outcomes import PostgresOutcomes
 from handrail.store.postgres.people import PostgresPeople
@@ -45,6 +46,7 @@ class PostgresTransaction:
         self.people = PostgresPeople(session)
         self.access = PostgresAccess(session)
         self.policies = PostgresPolicies(session)
+        self.lists = PostgresLists(session)
         self.subjects = PostgresSubjects(session)
         self.stops = PostgresStops(session)
         self.outbox = PostgresOutbox(session)
@@ -111,6 +113,8 @@ class PostgresTransaction:
         yield from self.outcomes.state()
         yield from self.grants.state()
         yield from self.labels.state()
+        yield from self.policies.state()
+        yield from self.lists.state()
 
     def _refuse_query(self) -> None:
         if not self.session.writing:

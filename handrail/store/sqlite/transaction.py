@@ -14,6 +14,7 @@ from handrail.store.sqlite.counters import SqliteCounters
 from handrail.store.sqlite.decisions import SqliteDecisions
 from handrail.store.sqlite.grants import SqliteGrants
 from handrail.store.sqlite.labels import SqliteLabels
+from handrail.store.sqlite.lists import SqliteLists
 from handrail.store.sqlite.outbox import SqliteOutbox
 from handrail.store.sqlite.outcomes import SqliteOutcomes
 from handrail.store.sqlite.people import SqlitePeople
@@ -44,6 +45,7 @@ class SqliteTransaction:
         self.people = SqlitePeople(connection)
         self.access = SqliteAccess(connection)
         self.policies = SqlitePolicies(connection)
+        self.lists = SqliteLists(connection)
         self.subjects = SqliteSubjects(connection)
         self.stops = SqliteStops(connection)
         self.outbox = SqliteOutbox(connection)
@@ -111,6 +113,8 @@ class SqliteTransaction:
         yield from self.outcomes.state()
         yield from self.grants.state()
         yield from self.labels.state()
+        yield from self.policies.state()
+        yield from self.lists.state()
 
     def _refuse_query(self) -> None:
         if not self.writing:

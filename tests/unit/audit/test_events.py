@@ -170,6 +170,14 @@ def held_approved_and_run() -> list[dict[str, Any]]:
         made("grant.in_doubt", grant=G, decision=D),
         made("grant.resolved", P, grant=G, decision=D, state=GrantState.VOID, replaced_by=G2),
         made("label.added", "budgeter", label=L, decision=D, commit=COMMIT),
+        made(
+            "policy.activated",
+            workflow="campaign-launch",
+            policy="campaign-launch@2",
+            gate_digest="sha256:" + "0" * 64,
+        ),
+        made("list.changed", P, list="campaign-launch/sources", version=1, commit=COMMIT),
+        made("list.changed", P, list="campaign-launch/sources", version=2, commit=OTHER),
     ]
 
 
@@ -195,6 +203,8 @@ def stored_tables() -> dict[str, list[dict[str, Any]]]:
             {"id": G2, "decision": D, "state": "granted"},
         ],
         "labels": [{"id": L, "decision": D, "commit": COMMIT}],
+        "policies": [{"workflow": "campaign-launch", "policy": "campaign-launch@2"}],
+        "lists": [{"list": "campaign-launch/sources", "version": 2, "commit": OTHER}],
     }
 
 
@@ -216,6 +226,8 @@ def test_a_log_folds_into_the_tables() -> None:
         ("grants", 0, "state", "done", 10),
         ("grants", 1, "state", "redeemed", 10),
         ("labels", 0, "commit", OTHER, 11),
+        ("policies", 0, "policy", "campaign-launch@1", 12),
+        ("lists", 0, "commit", COMMIT, 14),
     ],
 )
 def test_a_silent_update_is_found(
@@ -249,6 +261,7 @@ def test_an_undo_reopens_and_removes() -> None:
     log = held_approved_and_run()[:6]
     log.append(ev.entry("review.undone", at=NOW, actor=P, review=R, decisions=[D], vote=V))
     stored = stored_tables() | {"outcomes": [], "votes": [], "grants": [], "labels": []}
+    stored |= {"policies": [], "lists": []}
     stored["reviews"] = [{"id": R, "status": "open", "round": 1, "verdict": None}]
     assert ev.compare(ev.fold(log), stored) == []
     stored["outcomes"] = stored_tables()["outcomes"]
@@ -269,5 +282,5 @@ def test_tables_and_columns_that_are_not_shown_do_not_pass() -> None:
 
 
 def test_an_entry_beside_the_catalogue_stops_the_fold_with_its_index() -> None:
-    with pytest.raises(BadInput, match="entry 12: "):
+    with pytest.raises(BadInput, match="entry 15: "):
         ev.fold([*held_approved_and_run(), {"type": "vote.bought"}])

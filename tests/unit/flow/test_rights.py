@@ -241,6 +241,8 @@ COMMANDS: dict[type[c.Command], Callable[[Scene, Any], c.Command]] = {
     c.WhoAmI: lambda s, it: c.WhoAmI(),
     c.ListPolicies: lambda s, it: c.ListPolicies(),
     c.GetPolicy: lambda s, it: c.GetPolicy(workflow="refund"),
+    c.DiffPolicies: lambda s, it: c.DiffPolicies(workflow="refund", new="active"),
+    c.PolicyHistory: lambda s, it: c.PolicyHistory(workflow="refund"),
     c.GetCheckpoint: lambda s, it: c.GetCheckpoint(),
     c.ListEntries: lambda s, it: c.ListEntries(),
     c.ProveEntry: lambda s, it: c.ProveEntry(index=0),
@@ -319,6 +321,8 @@ def wanted(kind: type[c.Command], name: str) -> int:
             c.SetStop,
             c.ClearStop,
             c.GetPolicy,
+            c.DiffPolicies,
+            c.PolicyHistory,
         )
         if elsewhere and bound:
             return False

@@ -61,6 +61,14 @@ PLANS = {
     "grants.overdue": "grants by grants_overdue (overdue_at>? AND overdue_at<?)",
     "grants.replace": "grants by id (id=?)",
     "labels.of": "labels by labels_decision (decision=?)",
+    "lists.at": (
+        "list_entries by workflow, name, since, value (workflow=? AND name=? AND since<?)"
+    ),
+    "lists.end": (
+        "list_entries by workflow, name, since, value "
+        "(workflow=? AND name=? AND since=? AND value=?)"
+    ),
+    "lists.version": "list_versions by key (workflow=? AND name=?)",
     "outbox.due": "notices by notices_due (next_at>? AND next_at<?)",
     "outbox.put": "notices by id (id=?)",
     "outcomes.body": "outcomes by decision (decision=?)",
@@ -70,10 +78,12 @@ PLANS = {
     "outcomes.take_back": "outcomes by decision (decision=?)",
     "people.by_handle": "people by folded (folded=?)",
     "people.get": "people by id (id=?)",
+    "policies.activations": "activations by activations_workflow (workflow=?)",
     "policies.active": "active_policies by key (workflow=?)",
     "policies.get": (
         "versions by workflow, version (workflow=? AND version=?); active by key (workflow=?)"
     ),
+    "policies.versions": "policy_versions by workflow, version (workflow=?)",
     "reviews.acts": "acts by acts_review (review=?)",
     # A review has a handful of votes.
     "reviews.all_votes": "votes by review, round, person (review=?); sort",
@@ -129,7 +139,9 @@ WALKS = {
     "decisions.state": "all of decisions",
     "grants.state": "all of grants",
     "labels.state": "all of labels",
+    "lists.state": "all of list_versions",
     "outcomes.state": "all of outcomes",
+    "policies.state": "all of active_policies",
     "reviews.state": "all of reviews",
     "reviews.rounds_state": "all of rounds; reviews by id (id=?) LEFT-JOIN",
     "reviews.votes_state": "all of votes; reviews by id (id=?) LEFT-JOIN",

@@ -188,6 +188,32 @@ CREATE TABLE active_policies (
     FOREIGN KEY (workflow, version) REFERENCES policy_versions (workflow, version)
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE activations (
+    seq INTEGER PRIMARY KEY,
+    workflow TEXT NOT NULL,
+    body BLOB NOT NULL
+) STRICT;
+
+CREATE INDEX activations_workflow ON activations (workflow, seq);
+
+CREATE TABLE list_versions (
+    workflow TEXT NOT NULL,
+    name TEXT NOT NULL,
+    version INTEGER NOT NULL, -- counts the changes of the list
+    PRIMARY KEY (workflow, name)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE list_entries (
+    seq INTEGER PRIMARY KEY,
+    workflow TEXT NOT NULL,
+    name TEXT NOT NULL,
+    value TEXT NOT NULL,
+    since INTEGER NOT NULL, -- first version of the list that holds it
+    until INTEGER, -- first that does not any more
+    body BLOB NOT NULL,
+    UNIQUE (workflow, name, since, value)
+) STRICT;
+
 CREATE TABLE subject_keys (
     workflow TEXT NOT NULL,
     subject TEXT NOT NULL,

@@ -18,3 +18,15 @@ ON CONFLICT (workflow) DO UPDATE SET version = excluded.version;
 
 -- name: workflows
 SELECT workflow FROM active_policies ORDER BY workflow;
+
+-- name: versions
+SELECT version FROM policy_versions WHERE workflow = ?1 ORDER BY version;
+
+-- name: add_activation
+INSERT INTO activations (workflow, body) VALUES (?1, ?2);
+
+-- name: activations
+SELECT body FROM activations WHERE workflow = ?1 ORDER BY seq DESC LIMIT ?2;
+
+-- name: state
+SELECT workflow, version FROM active_policies ORDER BY workflow;

@@ -87,6 +87,13 @@ PLANS: dict[str, str] = {
     "grants.state": "grants by grants_pkey (seq)",
     "labels.of": "labels by labels_decision (decision)",
     "labels.state": "labels by labels_pkey (seq)",
+    "lists.at": (
+        "list_entries by list_entries_workflow_name_since_value_key (workflow, name, since)"
+    ),
+    "lists.end": (
+        "list_entries by list_entries_workflow_name_since_value_key (workflow, name, since, value)"
+    ),
+    "lists.version": "list_versions by list_versions_pkey (workflow, name)",
     "outbox.due": "notices by notices_due (next_at)",
     "outbox.put": "notices by notices_id_key (id)",
     "outcomes.get": "outcomes by outcomes_decision_key (decision)",
@@ -98,6 +105,8 @@ PLANS: dict[str, str] = {
     "people.get": "people by people_id_key (id)",
     "people.by_handle": "people by people_folded_key (folded)",
     "people.change": "people by people_folded_key (folded); people by people_id_key (id)",
+    "policies.activations": "activations by activations_workflow (workflow)",
+    "policies.versions": ("policy_versions by policy_versions_workflow_version_key (workflow)"),
     "policies.active": "active_policies by active_policies_pkey (workflow)",
     "policies.get": (
         "policy_versions by policy_versions_workflow_version_key (workflow, version); "
@@ -171,6 +180,8 @@ WALKS: dict[str, str] = {
     "people.all": "all of people by people_pkey",
     "policies.workflows": "all of active_policies by active_policies_pkey",
     "stops.all": "all of stops by stops_pkey",
+    "lists.state": "all of list_versions by list_versions_pkey",
+    "policies.state": "all of active_policies by active_policies_pkey",
     # Everything that waits is what is asked for.
     "audit.committed": "all of audit_entries by audit_entries_pkey; all of audit_stage",
     "tallies.now": (
@@ -240,6 +251,11 @@ SELECT 'p' || n, 'p' || n, 'p' || n, '[]', true, n FROM generate_series(1, 100) 
 INSERT INTO policy_versions (workflow, version, body)
 SELECT 'w' || n % 3, 'v' || n, '' FROM generate_series(1, 100) AS n;
 INSERT INTO active_policies SELECT 'w' || n % 3, 'v' || n FROM generate_series(1, 3) AS n;
+INSERT INTO activations (workflow, body)
+SELECT 'w' || n % 3, '' FROM generate_series(1, 500) AS n;
+INSERT INTO list_versions SELECT 'w' || n % 3, 'l' || n, 2 FROM generate_series(1, 9) AS n;
+INSERT INTO list_entries (workflow, name, value, since, body)
+SELECT 'w' || n % 3, 'l' || n % 9, 'x' || n, n, '' FROM generate_series(1, 500) AS n;
 INSERT INTO subject_keys SELECT 'w' || n % 3, 's' || n, '', n FROM generate_series(1, 500) AS n;
 INSERT INTO counters SELECT 's', 'k' || n % 9, n, 1, 1 FROM generate_series(1, 500) AS n;
 INSERT INTO notices (id, topic, addressed, text, made_at, attempts, next_at)

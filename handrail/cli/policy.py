@@ -1,0 +1,304 @@
+"""`handrail policy`: which versions rule, what would change, and how they came to be."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from handrail.cli.screen import table, time_of, visible
+from handrail.cli.shell import POLICIES, Shell, shell_of
+from handrail.model.commands import DiffPolicies, GetPolicy, ListPolicies, PolicyHistory
+from handrail.model.errors import BadInput
+from handrail.model.versions import DraftState, PolicyDiff
+
+if TYPE_CHECKING:
+    from handrail.gate import Policy
+    from handrail.model.commands import PolicyLine
+    from handrail.model.feedback import PolicyVersion
+    from handrail.model.versions import HistoryLine
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, invoke_without_command=True)
+
+SHORT = 12
+"""Digits of a version that are shown; six or more name it."""
+
+
+@app.callback()
+def policy(ctx: typer.Context) -> None:
+    """Policies: files are drafts, the store holds what rules.
+
+    Alone it lists them.
+    """
+    # What is wrong with a file is part of the answers here, and need not be said twice.
+    logging.getLogger("handrail.policies").setLevel(logging.ERROR)
+    if ctx.invoked_subcommand is None:
+        list_(ctx)
+
+
+@app.command("list")
+def list_(ctx: typer.Context) -> None:
+    """What rules now, and which files differ from it or have mistakes."""
+    shell = shell_of(ctx)
+    with shell.open() as client:
+        lines: list[PolicyLine] = shell.act(client, ListPolicies())
+    if shell.json:
+        shell.document(lines)
+        return
+    if not lines:
+        shell.say(f"there are no policies; write one into {POLICIES}/, or `handrail new` one")
+        return
+    shell.console().print(
+        table(
+            ("workflow", "rules now", "since", "by", "file", "state"),
+            [
+                (
+                    line.workflow or "-",
+                    short(line.version),
+                    time_of(line.activated_at),
+                    line.activated_by or "-",
+                    line.path or "-",
+                    _state(line),
+                )
+                for line in lines
+            ],
+        )
+    )
+    for line in lines:
+        for mistake in line.mistakes:
+            shell.complain_line(mistake)
+
+
+def _state(line: PolicyLine) -> str:
+    if line.state is DraftState.DRAFT:
+        return f"draft {short(line.draft)}: `handrail policy propose {line.workflow}`"
+    if line.state is DraftState.PROPOSED:
+        return f"proposed {short(line.draft)}: {line.review_id}"
+    if line.state is DraftState.BROKEN:
+        kept = "what ruled before stays" if line.version else "nothing rules yet"
+        many = len(line.mistakes)
+        return f"{many} mistake{'' if many == 1 else 's'}; {kept}"
+    return "active"
+
+
+def short(version: str | None) -> str:
+    """A version as people read it."""
+    return version[:SHORT] if version else "-"
+
+
+def named(text: str) -> tuple[str, str | None]:
+    """`NAME` or `NAME@VERSION`; VERSION is a hash, its beginning, or `draft`."""
+    workflow, at, version = text.partition("@")
+    if not workflow or (at and not version):
+        raise BadInput(f"{text!r} is no NAME or NAME@VERSION, such as refund@3f2a90")
+    return workflow, version or None
+
+
+_NAMED = typer.Argument(
+    metavar="NAME[@VERSION]",
+    help="Workflow, and a version's hash or its first six digits, or `draft`; else what rules.",
+)
+
+
+@app.command()
+def show(ctx: typer.Context, name: Annotated[str, _NAMED]) -> None:
+    """One version, whole: its text, digests, and who made it rule."""
+    shell = shell_of(ctx)
+    workflow, version = named(name)
+    with shell.open() as client:
+        found: PolicyVersion = shell.act(client, GetPolicy(workflow=workflow, version=version))
+    if shell.json:
+        shell.document(found)
+        return
+    state = "rules now" if found.active else "does not rule"
+    since = (
+        f", since {time_of(found.activated_at)} by {visible(found.activated_by or '-')}"
+        if found.activated_at is not None
+        else ""
+    )
+    shell.say(f"{found.workflow}@{found.version}")
+    shell.say(f"{state}{since}; gate digest {found.gate_digest}")
+    for file in found.files:
+        shell.say(f"with {file}")
+    shell.say()
+    shell.say(found.text.rstrip("\n"))
+
+
+_FIRST = typer.Argument(metavar="A", help="File, NAME or NAME@VERSION.")
+_SECOND = typer.Argument(
+    metavar="B", help="The same; left out: the draft of NAME, against what rules."
+)
+
+
+@app.command()
+def diff(
+    ctx: typer.Context,
+    old: Annotated[str, _FIRST],
+    new: Annotated[str | None, _SECOND] = None,
+) -> None:
+    """What changes from A to B: in words, and in effects on the cases of both.
+
+    Exits with 0 whether there are differences or not.
+    """
+    shell = shell_of(ctx)
+    if new is None:
+        if _is_file(old):
+            loaded = _load(Path(old))
+            found = _against_store(shell, loaded.workflow, None, loaded)
+        else:
+            workflow, version = named(old)
+            found = _ask(shell, workflow, version, None)
+    elif not _is_file(old) and not _is_file(new):
+        workflow, version = named(old)
+        other, second = named(new)
+        _same(workflow, other)
+        found = _ask(shell, workflow, version, second or "active")
+    else:
+        found = _with_files(shell, old, new)
+    if shell.json:
+        shell.document(found)
+    else:
+        say_diff(shell, found)
+
+
+def _ask(shell: Shell, workflow: str, old: str | None, new: str | None) -> PolicyDiff:
+    with shell.open() as client:
+        found = shell.act(client, DiffPolicies(workflow=workflow, old=old, new=new))
+    assert isinstance(found, PolicyDiff)
+    return found
+
+
+def _with_files(shell: Shell, old: str, new: str) -> PolicyDiff:
+    from handrail.gate import compare
+
+    if _is_file(old) and _is_file(new):
+        first, second = _load(Path(old)), _load(Path(new))
+        _same(first.workflow, second.workflow)
+        return compare(first, second)
+    if _is_file(new):
+        workflow, version = named(old)
+        loaded = _load(Path(new))
+        _same(workflow, loaded.workflow)
+        return _against_store(shell, workflow, version, loaded)
+    workflow, version = named(new)
+    loaded = _load(Path(old))
+    _same(loaded.workflow, workflow)
+    return compare(loaded, _stored(shell, workflow, version))
+
+
+def _against_store(shell: Shell, workflow: str, version: str | None, loaded: Policy) -> PolicyDiff:
+    from handrail.gate import compare
+
+    return compare(_stored(shell, workflow, version), loaded)
+
+
+def _stored(shell: Shell, workflow: str, version: str | None) -> Policy:
+    from handrail.gate import load
+
+    with shell.open() as client:
+        found: PolicyVersion = shell.act(client, GetPolicy(workflow=workflow, version=version))
+    return load(
+        found.text,
+        path=found.path,
+        read_file=lambda name: found.files[name].encode(),
+        run_cases=False,
+    )
+
+
+def _is_file(text: str) -> bool:
+    return "/" in text or text.endswith((".yaml", ".yml"))
+
+
+def _load(path: Path) -> Policy:
+    from handrail.cli.check import reader
+    from handrail.gate import load
+
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise BadInput(f"{path}: {error.strerror or error}; check the path") from error
+    # A case that comes out otherwise is what a diff shows, not what stops it.
+    return load(text, path=str(path), read_file=reader(path), run_cases=False)
+
+
+def _same(workflow: str, other: str) -> None:
+    if workflow != other:
+        raise BadInput(f"{workflow} and {other} are policies of two workflows; compare one's own")
+
+
+def say_diff(shell: Shell, found: PolicyDiff) -> None:
+    """A diff for people: what it means, each change, and the cases that come out otherwise."""
+    for line in diff_lines(found):
+        shell.say(line)
+
+
+def diff_lines(found: PolicyDiff) -> Iterable[str]:
+    """A diff in lines."""
+    yield f"{found.workflow}: {short(found.old)} → {short(found.new)}"
+    if found.old == found.new:
+        yield "the same version"
+        return
+    yield (
+        "the gate digest changes: other decisions may pass, certificates become void"
+        if found.gate_changed
+        else "the gate digest stays: the same decisions pass, certificates stay good"
+    )
+    for change in found.changes:
+        yield f"  {'*' if change.decides else '-'} {change.sentence}"
+    for case in found.cases:
+        yield f"  case {case.name}: {case.before} → {case.after}"
+    same = f"{found.same_cases} case{'s come' if found.same_cases != 1 else ' comes'} out as before"
+    yield f"{len(found.cases)} of {len(found.cases) + found.same_cases} come out otherwise; {same}"
+
+
+@app.command()
+def history(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Workflow.")],
+    limit: Annotated[int, typer.Option(metavar="N", help="At most so many lines.")] = 100,
+) -> None:
+    """Who proposed, who approved, when and why; newest first."""
+    shell = shell_of(ctx)
+    with shell.open() as client:
+        lines: list[HistoryLine] = shell.act(client, PolicyHistory(workflow=name, limit=limit))
+    if shell.json:
+        shell.document(lines)
+        return
+    if not lines:
+        shell.say(f"{name} has no history here; `handrail policy list` names those there are")
+        return
+    shell.console().print(
+        table(
+            ("version", "state", "at", "gate", "proposed by", "approved by", "why"),
+            [
+                (
+                    short(line.version),
+                    line.state,
+                    time_of(line.at),
+                    _gate(line),
+                    line.proposed_by or "-",
+                    _approved(line),
+                    "; ".join(filter(None, (line.reason, line.reference, line.note))) or "-",
+                )
+                for line in lines
+            ],
+        )
+    )
+
+
+def _gate(line: HistoryLine) -> str:
+    if line.gate_changed is None:
+        return "-"
+    return "changed" if line.gate_changed else "same"
+
+
+def _approved(line: HistoryLine) -> str:
+    if line.single_person:
+        return "single person"
+    return ", ".join(line.approved_by) or "-"
+
+
+__all__: list[Any] = ["app", "diff_lines", "named", "say_diff", "short"]

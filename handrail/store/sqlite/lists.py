@@ -1,0 +1,59 @@
+"""Stored lists: what is in them, since when, and until when."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import apsw
+import msgspec
+
+from handrail.model.errors import Conflict
+from handrail.model.versions import ListEntry
+from handrail.ports import StateRow
+from handrail.store.codec import encode, list_body
+from handrail.store.sqlite.queries import Execute, queries
+
+_SQL = queries("lists")
+_VERSION = _SQL["version"]
+
+_entry = msgspec.json.Decoder(ListEntry).decode
+
+
+class SqliteLists:
+    """See `handrail.ports.Lists`."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+        self._execute: Execute = connection.execute
+
+    def version(self, workflow: str, name: str) -> int:
+        row = self._execute(_VERSION, (workflow, name)).fetchone()
+        return row[0] if row else 0
+
+    def at(self, workflow: str, name: str, version: int) -> list[ListEntry]:
+        return [_entry(row[0]) for row in self._execute(_SQL["at"], (workflow, name, version))]
+
+    def add(self, entry: ListEntry) -> None:
+        self._execute(
+            _SQL["insert"],
+            (entry.workflow, entry.list, entry.value, entry.since, entry.until, encode(entry)),
+        )
+
+    def end(self, entry: ListEntry) -> None:
+        row = (entry.workflow, entry.list, entry.value, entry.since, entry.until, encode(entry))
+        self._execute(_SQL["end"], row)
+        if self._connection.changes() != 1:
+            raise Conflict(f"{entry.value!r} is not in {entry.list} any more; look at it again")
+
+    def put_version(self, workflow: str, name: str, version: int) -> None:
+        self._execute(_SQL["put_version"], (workflow, name, version))
+
+    def state(self) -> Iterator[StateRow]:
+        """Rows as `Transaction.state_rows` gives them."""
+        for workflow, name, version in self._execute(_SQL["state"]).fetchall():
+            yield StateRow(
+                table="lists",
+                id=f"{workflow}/{name}",
+                columns={"version": version},
+                body=list_body(self.at(workflow, name, version)),
+            )
