@@ -204,7 +204,7 @@ def _bound_rule(bound: Threshold, rows: int) -> _Suggestion:
     return _Suggestion(
         id=f"{_dashed(name)}-high",
         when=f"has({name}) and {name} > {bound.above}" if optional else f"{name} > {bound.above}",
-        because=f"{_words(name)} {{{name}}} is over {Decimal(bound.above):,}{unit}, as in "
+        because=f"{_words(name, unit)} {{{name}}} is over {Decimal(bound.above):,}{unit}, as in "
         f"{_times(bound.count, rows)}",
     )
 
@@ -477,8 +477,10 @@ def _dashed(name: str) -> str:
     return name.strip("_").replace("_", "-")
 
 
-def _words(name: str) -> str:
-    return name.replace("_", " ").capitalize()
+def _words(name: str, unit: str = "") -> str:
+    """A name as people say it; the unit at its end is left out where the value shows it."""
+    ending = "_" + unit.strip().lower()
+    return (name.removesuffix(ending) if unit else name).replace("_", " ").capitalize()
 
 
 def _times(count: int, rows: int) -> str:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from handrail.cli.screen import counted
 from handrail.cli.shell import POLICIES, shell_of
 from handrail.model.errors import BadInput, Mistake, PolicyErrors
 
@@ -64,8 +65,9 @@ def check(
         for one in found:
             if not one["mistakes"]:
                 shell.say(
-                    f"{one['path']}: ok, {one['rules']} rules, {one['cases']} cases come out "
-                    f"as written, cost {one['cost']:,} node visits"
+                    f"{one['path']}: ok, {counted(one['rules'], 'rule')}, "
+                    f"{counted(one['cases'], 'case')} {'comes' if one['cases'] == 1 else 'come'} "
+                    f"out as written, cost {counted(one['cost'], 'node visit')}"
                 )
         for mistake in mistakes:
             shell.complain_line(str(mistake))

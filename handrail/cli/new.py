@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from handrail.cli.screen import counted
 from handrail.cli.shell import POLICIES, Shell, shell_of
 from handrail.model.errors import BadInput, Conflict
 
@@ -62,7 +63,8 @@ def new(
     else:
         draft, keys = _from_file(workflow, Path(origin), key or [], proposal or [])
         chosen = "".join(f" --key {_shell_word(k)}" for k in keys or ("@row",))
-        follow = f"handrail gate {workflow} --input {_shell_word(origin)} --submit{chosen}"
+        where = f" -w {_shell_word(str(named))}" if (named := shell.chosen_workspace) else ""
+        follow = f"handrail{where} gate {workflow} --input {_shell_word(origin)} --submit{chosen}"
     if printed:
         print(draft.text, end="")
         for note in draft.notes:
@@ -84,7 +86,8 @@ def new(
             }
         )
         return
-    shell.say(f"{place}: {len(draft.rules)} rules, {draft.cases} cases, checked")
+    rules, cases = counted(len(draft.rules), "rule"), counted(draft.cases, "case")
+    shell.say(f"{place}: {rules}, {cases}, checked")
     for note in draft.notes:
         shell.say(f"- {note}")
     if follow:

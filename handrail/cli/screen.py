@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from handrail.model.text import span, time_of, value_text, visible
+from handrail.model.text import counted, span, time_of, value_text, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -74,4 +74,4 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> Listing:
     return Listing(headers, rows)
 
 
-__all__ = ["share", "span", "table", "time_of", "value_text", "visible"]
+__all__ = ["counted", "share", "span", "table", "time_of", "value_text", "visible"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from handrail.gate.checker import nearest
 from handrail.gate.draft import DraftCase
 from handrail.gate.reader import Reader
 from handrail.gate.source import Node
@@ -32,6 +33,15 @@ def _run(policy: Policy, case: DraftCase, reader: Reader) -> None:
     except BadInput as error:
         reader.wrong(case.node, f"case {case.name!r}: {error}", "", "correct it")
         return
+    for name in record.undeclared:
+        bare = name.removeprefix("proposal.")
+        fix = nearest(bare, [field.name for field in policy.fields])
+        reader.wrong(
+            case.node,
+            f"case {case.name!r} gives `{bare}`",
+            "fields that the policy declares; no rule can read another one",
+            fix or "declare it under `fields:`, or take it out",
+        )
     for key, (node, wanted) in case.expected.items():
         _compare(policy, case, reader, key, node, wanted, ruling)
 
@@ -68,7 +78,7 @@ def _compare(
         node,
         f"case {case.name!r}: {key} came out as {_words(found)}",
         _words(wanted),
-        f"because: {ruling.why}",
+        f"correct the rule or the case; the gate says: {ruling.why}",
     )
 
 

@@ -273,7 +273,10 @@ class Checker:
             if name in METHODS or name == "lists":
                 fix = f"write `{name}(…)`" if name != "lists" else "write `lists.NAME`"
             else:
-                fix = nearest(name, self.scope.symbols) or "declare it under `fields:`"
+                fix = (
+                    nearest(name, self.scope.symbols)
+                    or f'declare it under `fields:`, or write "{name}" if a text is meant'
+                )
             return self.fault(
                 node, f"there is no `{name}`", "a field, value, aggregate or `confidence`", fix
             )

@@ -50,6 +50,8 @@ class Consequences(Declarations):
             seen.setdefault(rule.id, spec)
             if len(self.mistakes) == before or rule.rows:
                 self.draft.rules.append(rule)
+            else:
+                self.broken_rules.add(rule.id)
             self.rows += len(rule.rows)
             if self.rows > MAX_RULES:
                 self.wrong(spec, f"more than {MAX_RULES:,} rules", f"at most {MAX_RULES:,}", "")

@@ -17,7 +17,9 @@ from handrail.gate import explain
 from handrail.gate import values as val
 from handrail.gate.cases import run
 from handrail.gate.checker import Type
+from handrail.gate.compile import Finding, Program
 from handrail.gate.draft import Draft, DraftCase, DraftRule, Plan, Row
+from handrail.gate.emit import UNSET
 from handrail.gate.reader import Reader
 from handrail.gate.shapes import TooMany
 from handrail.gate.source import read
@@ -113,7 +115,12 @@ class Policy:
         self.cases = tuple(case.name for case in draft.cases)
         self._name = f"{self.workflow}@{self.version}"
         self._width = len(self.fields)
+        self._program = program = Program(draft, self._width)
         self._tail: list[Any] = [None] * (draft.scope.size - self._width)
+        for slot in program.lazy:
+            self._tail[slot - self._width] = UNSET
+        reads = {name.name for tree in _trees(draft) for name in tree.walk() if name.op == "name"}
+        self._open = bool(program.lazy or draft.aggregates or "confidence" in reads)
         self._fill_lists(self._tail, {})
         self._facts = [plan for plan in draft.plans if not plan.field.proposed]
         self._proposed = [plan for plan in draft.plans if plan.field.proposed]
@@ -130,7 +137,8 @@ class Policy:
 
     def environment(self) -> list[Any]:
         """A new list of slots in which only the named lists are filled."""
-        return [None] * self._width + list(self._tail)
+        tail = [None if value is UNSET else value for value in self._tail]
+        return [None] * self._width + tail
 
     def _fill_lists(self, tail: list[Any], given: Mapping[str, tuple[Any, ...]]) -> None:
         for (name, normal), slot in self._draft.scope.sets.items():
@@ -341,6 +349,60 @@ class Policy:
         totals.update(case.aggregates)
         return self._evaluate(record, "d_case", 0, case.confidence, totals, None, tail)
 
+    def judge(
+        self,
+        record: Record,
+        *,
+        confidence: float | Mapping[str, float] | None = None,
+        aggregates: Mapping[str, int | None] | None = None,
+    ) -> list[Finding]:
+        """Which rows of which rules are true or cannot be known, in the order of the file.
+
+        What `evaluate` rules by, without the ruling: cheap, for counting over many records. A
+        rule without a finding is false. A matrix gives its first true row; where `on_unknown` is
+        `ignore`, unknown rows before it too. Trial rules are named where they are true.
+        """
+        fields = self._fields(record)
+        rest = self._tail
+        if self._open:
+            rest = rest.copy()
+            self._fill(rest, confidence, aggregates or _EMPTY)
+        codes = self._program.judge(fields, rest)
+        if len(codes) > 1:
+            codes.sort()
+        findings = self._program.findings
+        return [findings[code] for code in codes]
+
+    def generated_source(self) -> str:
+        """The Python that decides the rules, as far as records have asked for it. For debugging."""
+        return self._program.source()
+
+    def _fields(self, record: Record) -> tuple[Any, ...]:
+        fields = record.slots
+        if len(fields) != self._width:
+            raise BadInput(
+                f"the record has {len(fields)} fields, {self.workflow} declares "
+                f"{self._width}; read it again with this policy's `ingest`"
+            )
+        return fields
+
+    def _fill(
+        self,
+        rest: list[Any],
+        confidence: float | Mapping[str, float] | None,
+        aggregates: Mapping[str, int | None],
+    ) -> float | None:
+        """Put aggregates and confidence into their places; the confidence as one number."""
+        width = self._width
+        for made in self._draft.aggregates:
+            value: Any = aggregates.get(made.name)
+            if value is not None and made.kind == "decimal":
+                value = Decimal(value).scaleb(-made.places, _MONEY)
+            rest[made.slot - width] = value
+        sure = val.read_confidence(confidence)
+        rest[self._draft.confidence_slot - width] = sure
+        return sure
+
     def _evaluate(
         self,
         record: Record,
@@ -351,32 +413,25 @@ class Policy:
         stopped: str | None,
         tail: list[Any],
     ) -> Ruling:
-        if len(record.slots) != self._width:
-            raise BadInput(
-                f"the record has {len(record.slots)} fields, {self.workflow} declares "
-                f"{self._width}; read it again with this policy's `ingest`"
-            )
-        draft = self._draft
-        env: list[Any] = [*record.slots, *tail]
-        seen: dict[str, Any] = {}
-        for made in draft.aggregates:
-            number = aggregates.get(made.name)
-            value: Any = number
-            if number is not None and made.kind == "decimal":
-                value = Decimal(number).scaleb(-made.places, _MONEY)
-            env[made.slot] = value
-            seen[made.name] = val.to_stored(value, made.kind)
-        sure = val.read_confidence(confidence)
-        env[draft.confidence_slot] = sure
+        draft, width = self._draft, self._width
+        fields, rest = self._fields(record), tail.copy()
+        sure = self._fill(rest, confidence, aggregates)
+        seen = {
+            made.name: val.to_stored(rest[made.slot - width], made.kind)
+            for made in draft.aggregates
+        }
+        program = self._program
         named: dict[str, Any] = {}
         for item in draft.values:
-            result = env[item.slot] = item.expr.run(env)
+            result = program.value(item.slot, fields, rest)
             named[item.name] = val.to_stored(result, item.expr.type.kind)
-        stakes = self._stakes(env)
+        stakes = self._stakes(fields, rest)
 
         said = _Said()
-        for rule in draft.rules:
-            self._rule(rule, env, said)
+        codes = program.judge(fields, rest)
+        env: list[Any] = [*fields, *rest]
+        for code in sorted(codes):
+            self._say(program.findings[code], env, said)
         modes = [fired.mode for fired in said.fired] or [self.otherwise]
         tier = self._tier(env, sure)
         if tier is not None:
@@ -420,11 +475,11 @@ class Policy:
         """Whether the policy declares money as a stake."""
         return self._draft.money is not None
 
-    def _stakes(self, env: list[Any]) -> Stakes:
+    def _stakes(self, fields: tuple[Any, ...], rest: list[Any]) -> Stakes:
         money = self._draft.money
         if money is None:
             return Stakes(reversible=self._draft.reversible)
-        value = env[money.slot] = money.expr.run(env)
+        value = self._program.value(money.slot, fields, rest)
         text = None
         if value is not None:
             number = value if isinstance(value, Decimal) else _rounded(value)
@@ -433,19 +488,13 @@ class Policy:
             )
         return Stakes(money=text, unit=self._draft.money_unit, reversible=self._draft.reversible)
 
-    def _rule(self, rule: DraftRule, env: list[Any], said: _Said) -> None:
-        """One rule: its first row that is true, unless a row before it cannot be known."""
-        for row in rule.rows:
-            outcome = row.when.run(env)
-            if outcome is False:
-                continue
-            if outcome is None:
-                self._unknown(rule, row, env, said)
-                if rule.on_unknown is OnUnknown.IGNORE:
-                    continue
-            else:
-                self._fire(rule, row, env, said, unknown=False)
-            return
+    def _say(self, finding: Finding, env: list[Any], said: _Said) -> None:
+        rule = self._draft.rules[finding.rule]
+        row = rule.rows[finding.row]
+        if finding.unknown:
+            self._unknown(rule, row, env, said)
+        else:
+            self._fire(rule, row, env, said, unknown=False)
 
     def _fire(
         self, rule: DraftRule, row: Row, env: list[Any], said: _Said, *, unknown: bool
@@ -477,8 +526,6 @@ class Policy:
             said.act(rule.id, row)
 
     def _unknown(self, rule: DraftRule, row: Row, env: list[Any], said: _Said) -> None:
-        if rule.trial:
-            return
         missing, why = explain.missing(row.when, env, self._draft.scope)
         said.unknown.append(
             Unknown(rule=rule.id, missing=missing, why=why, acted=rule.on_unknown.value)

@@ -143,8 +143,8 @@ class Reader(Consequences):
             self.wrong(node, f"cases is {node.shown}", "a list of cases: `- name: …`", "")
             return
         known: dict[str, DraftCase] = {}
-        ids = {rule.id for rule in self.draft.rules if not rule.trial}
-        trials = {rule.id for rule in self.draft.rules if rule.trial}
+        ids = {rule.id for rule in self.draft.rules if not rule.trial} | self.broken_rules
+        trials = {rule.id for rule in self.draft.rules if rule.trial} | self.broken_rules
         for spec in node.items:
             given = self.section(spec, "case")
             if not given:
@@ -205,6 +205,16 @@ class Reader(Consequences):
         if node.kind != "map":
             self.wrong(node, f"{what} is {node.shown}", "a mapping", "")
             return {}
+        for key, value in node.items:
+            if value.kind == "scalar" and value.style == "plain" and not value.text:
+                self.wrong(
+                    key,
+                    f"`{key.text}` has no value in {what}",
+                    "a value, or null for none",
+                    "a number has a point for its decimals and nothing between thousands"
+                    if key.text.isdigit()
+                    else f"write `{key.text}: …`",
+                )
         return {key.text: plain(value) for key, value in node.items}
 
     def given(self, case: DraftCase, node: Node) -> None:

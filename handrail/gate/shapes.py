@@ -17,6 +17,7 @@ NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}", re.ASCII)
 """Fields, values, lists and aggregates."""
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}", re.ASCII)
 """Rules and reason codes."""
+_SPAN_WORDS = re.compile(r"([0-9]+) ?(second|minute|hour|day|week)s?", re.ASCII | re.IGNORECASE)
 _WHO = re.compile(r"(team|role|person):[^\s:,]{1,320}")
 
 MAX_MISTAKES = 200
@@ -42,6 +43,8 @@ class Shapes:
         self.mistakes: list[Mistake] = []
         self.draft = Draft()
         self.rows = 0
+        self.broken_rules: set[str] = set()
+        """Ids of rules with mistakes: naming them is no second mistake."""
 
     def wrong(
         self, node: Node, what: str, expected: str = "", fix: str = "", offset: int | None = None
@@ -80,6 +83,7 @@ class Shapes:
             return {}
         keys = SECTIONS[name]
         known = {key.name for key in keys}
+        misspelt: set[str] = set()
         found: dict[str, Node] = {}
         for key, value in node.items:
             if key.text in known:
@@ -97,13 +101,16 @@ class Shapes:
             elif extra:
                 found[key.text] = value
             else:
+                close = nearest(key.text, known)
                 self.wrong(
                     key,
                     f"`{shorten(key.text)}` is no key of a {name}",
                     "one of " + ", ".join(k.name for k in keys),
-                    nearest(key.text, known),
+                    close,
                 )
-        present = {key.text for key, _ in node.items}
+                misspelt |= {name for name in known if f"`{name}`" in close}
+        # A key that is only misspelt is one mistake, not two.
+        present = {key.text for key, _ in node.items} | misspelt
         for key_spec in keys:
             if key_spec.required and key_spec.name not in present:
                 self.wrong(
@@ -162,7 +169,7 @@ class Shapes:
                     item,
                     f"{what} names {item.shown}",
                     "`team:x`, `role:x` or `person:x`",
-                    f"write `team:{item.text}`" if ID.fullmatch(item.text) else "",
+                    _who_fix(item.text),
                 )
             else:
                 found[item.text] = None
@@ -173,7 +180,12 @@ class Shapes:
         try:
             span = val.read_duration(node.text if node.kind == "scalar" else None)
         except val.Wrong as error:
-            self.wrong(node, f"{what} {error.message.split(';')[0]}", "such as 30m, 4h or 7d", "")
+            self.wrong(
+                node,
+                f"{what} {error.message.split(';')[0]}",
+                "such as 30m, 4h or 7d",
+                _span_fix(node.text) if node.kind == "scalar" else "",
+            )
             return None
         if span < 0 or (span == 0 and what != "undo"):
             self.wrong(node, f"{what} is {node.shown}", "a time longer than 0", "")
@@ -201,3 +213,16 @@ def merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
         else:
             out[key] = value
     return out
+
+
+def _who_fix(text: str) -> str:
+    """What to write for somebody named without saying what they are."""
+    if "@" in text and not re.search(r"[\s:,]", text):
+        return f"write `person:{text}`"
+    return f"write `team:{text}`" if ID.fullmatch(text) else ""
+
+
+def _span_fix(text: str) -> str:
+    """What to write for a time in words: `4 hours` is `4h`."""
+    found = _SPAN_WORDS.fullmatch(text.strip())
+    return f"write `{found[1]}{found[2][0].lower()}`" if found else ""

@@ -146,14 +146,7 @@ def read(text: str | bytes, path: str) -> tuple[Node | None, str, list[Mistake]]
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
-        builder.mistakes.append(
-            wrong(
-                f"not YAML here: {error.problem or error.context or 'unreadable'}",
-                "YAML 1.2 with even indentation",
-                "quote text that starts with a sign or holds `: ` or ` #`",
-                *place,
-            )
-        )
+        builder.mistakes.append(wrong(*_unreadable(error, rewritten), *place))
     except (YAMLError, ValueError, OverflowError) as error:
         builder.mistakes.append(
             wrong(f"not YAML: {shorten(str(error))}", "YAML 1.2", "correct the file")
@@ -175,6 +168,32 @@ def read(text: str | bytes, path: str) -> tuple[Node | None, str, list[Mistake]]
         )
         root = None
     return root, text, mistakes
+
+
+def _unreadable(error: MarkedYAMLError, text: str) -> tuple[str, str, str]:
+    """What is, what was expected and what to do, where the file is no YAML."""
+    problem = error.problem or error.context or "unreadable"
+    mark = error.problem_mark
+    line = text.split("\n")[mark.line] if mark is not None else ""
+    if "\t" in line[: len(line) - len(line.lstrip())]:
+        return ("a tab at the start of the line", "blanks", "put blanks in its place")
+    if "expected <block end>" in problem:
+        return (
+            "this line is indented otherwise than the lines it belongs to",
+            "keys of one section below each other",
+            "give it the same number of blanks as its neighbours",
+        )
+    if "expected ':'" in problem:
+        return (
+            "a key without its value before this place",
+            "`key: value` on each line",
+            "put a colon and a blank behind the key",
+        )
+    return (
+        f"not YAML here: {problem}",
+        "YAML 1.2 with even indentation",
+        "quote text that starts with a sign or holds `: ` or ` #`",
+    )
 
 
 class _Stop(Exception):

@@ -12,6 +12,7 @@ Grammar, from loose to tight binding:
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
@@ -197,8 +198,13 @@ def _refuse_suffix(source: str, end: int, digits: str, start: int) -> None:
 
 def _unreadable(source: str, at: int) -> ExprError:
     c = source[at]
+    if c == "=" and source[at : at + 2] in ("=>", "=<"):
+        turned = source[at + 1] + "="
+        return ExprError(at, f"the sign `={source[at + 1]}`", f"`{turned}`", f"write `{turned}`")
     if c == "=":
         return ExprError(at, "a single `=`", "`==` to compare", "write `==`")
+    if unicodedata.category(c) == "Sc":
+        return ExprError(at, f"the sign {c}", "the number alone", "units belong to the field")
     if c in "\"'":
         return ExprError(at, "a quote that is not closed", f"a closing {c}", f"add {c}")
     if c in "“”‘’„«»":
@@ -215,6 +221,15 @@ def _unreadable(source: str, at: int) -> ExprError:
         return ExprError(at, f"a single `{c}`", f"`{word}`", f"write `{word}`")
     return ExprError(at, f"the character {c!r}", "a condition", "see docs/reference/policy.md")
 
+
+_IN_WORDS = (
+    ("<=", r"\b(at most|not (over|above|more))\b"),
+    (">=", r"\b(at least|not (under|below|less))\b"),
+    (">", r"\b(over|above|greater|more|larger|higher)\b"),
+    ("<", r"\b(under|below|less|smaller|lower)\b"),
+    ("!=", r"\bnot\b"),
+)
+"""Signs of comparison, and the words people write for them; the first that fits counts."""
 
 _POWER = {"?": 1, "or": 2, "and": 3, **dict.fromkeys((*_COMPARE, "in", "not"), 5)}
 _POWER |= {"+": 6, "-": 6, "*": 7, "/": 7}
@@ -263,9 +278,22 @@ class _Parser:
         fix = ""
         if token.kind == "name" and token.text.lower() in ("and", "or", "not", "in"):
             fix = f"write `{token.text.lower()}` in small letters"
-        elif token.kind == "name" and token.text in ("is", "equals"):
-            fix = "write `==`"
+        elif token.kind == "name" and token.text in ("is", "equals", "over", "under"):
+            fix = self.in_words(token)
+        elif token.kind == "name" and before is not None and before.kind == "number":
+            fix = "write the number alone; units belong to the field"
+        elif token.kind == "name" and before is not None and before.kind == "name":
+            fix = "names have no blanks: write it as under `fields:`, such as `daily_budget`"
         return ExprError(token.start, what, expected, fix)
+
+    def in_words(self, first: _Token) -> str:
+        """What to write for a comparison in words that begins at `first`."""
+        at = self.tokens.index(first)
+        words = " ".join(token.text for token in self.tokens[at : at + 5])
+        for sign, pattern in _IN_WORDS:
+            if re.search(pattern, words):
+                return f"write `{sign}`"
+        return "write `==`"
 
     def make(self, op: str, start: int, args: tuple[Expr, ...] = (), **more: Any) -> Expr:
         self.nodes += 1

@@ -26,6 +26,11 @@ MARKS = 4
 """Most combining marks on one letter; more of them paint over the lines around."""
 
 
+def counted(number: int, word: str) -> str:
+    """A number of things: `1 rule`, `1,200 rules`."""
+    return f"{number:,} {word}" if number == 1 else f"{number:,} {word}s"
+
+
 def visible(text: str, *, lines: bool = False) -> str:
     """`text` as it may be shown; keeps line ends where `lines` says so.
 

@@ -316,7 +316,10 @@ cases:
         (19, 44),
     ]
     text = "\n".join(str(m) for m in found)
-    assert "case 'a': fires came out as [big]; expected []; because: N (6) is over 5" in text
+    assert (
+        "fires came out as [big]; expected []; correct the rule or the case; the gate says: N (6)"
+        in text
+    )
     assert "case 'a': lane came out as hold; expected pass" in text
     assert "case 'b': fires came out as []; expected [big]" in text
     assert "odd cannot be known: m is missing" in text

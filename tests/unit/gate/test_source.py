@@ -73,7 +73,7 @@ def test_null_true_false_and_quoted_words() -> None:
         ("", 1, 1, "the file is empty"),
         ("# only a comment\n", 1, 1, "the file is empty"),
         ("a: [1, 2\nb: 3\n", 2, 2, "not YAML here"),
-        ("a:\n  b: 1\n c: 2\n", 3, 2, "not YAML here"),
+        ("a:\n  b: 1\n c: 2\n", 3, 2, "indented otherwise"),
         ("a: 'x", 1, 6, "not YAML here"),
         ("a: \x07", 1, 4, "a character that YAML does not allow"),
     ],
