@@ -16,11 +16,10 @@ from handrail.bulk.columns import MODES, Outcomes
 from handrail.bulk.columns import Plan as ColumnPlan
 from handrail.bulk.judge import ROW_KEY, Bad, Judged, Plan, Tally, judge_row, plan_columns
 from handrail.bulk.read import Row, Source
+from handrail.bulk.write import RESULTS, why_of
 from handrail.gate import Policy
 from handrail.model.modes import OnUnknown
 
-RESULTS = ("handrail_lane", "handrail_mode", "handrail_rules", "handrail_unknown", "handrail_why")
-"""Columns a result has behind those of the input."""
 BAD = "bad"
 """Lane of a row that could not be judged."""
 
@@ -134,7 +133,8 @@ class Judgement:
         self.trials = outcomes.trials
         self.bad: dict[int, Bad] = {}
         """Place → why there is no ruling."""
-        self._row = row
+        self.row = row
+        """The row at a place, as the row path reads it."""
         self._now = now
         self._alone: dict[int, Judged] = {}
 
@@ -148,7 +148,7 @@ class Judgement:
         found: dict[str, dict[str, list[int]]] = {"fired": {}, "unknown": {}, "trials": {}}
         ranks = []
         for at in places:
-            judged = self._alone[at] = judge_row(self.gate.plan, self._row(at), self._now)
+            judged = self._alone[at] = judge_row(self.gate.plan, self.row(at), self._now)
             ruling = judged.ruling
             if ruling is None:
                 assert judged.bad is not None
@@ -179,7 +179,7 @@ class Judgement:
     def judged(self, at: int) -> Judged:
         """One row with its whole ruling, from the exact evaluator."""
         if at not in self._alone:
-            return judge_row(self.gate.plan, self._row(at), self._now)
+            return judge_row(self.gate.plan, self.row(at), self._now)
         return self._alone[at]
 
     # ------------------------------------------------------------------------ as columns
@@ -279,11 +279,3 @@ class Judgement:
         alone = quiet & (self.rank >= 2) & (self.rank < _BAD_RANK)
         tally.tiers = int(alone.sum())
         return tally
-
-
-def why_of(judged: Judged) -> str:
-    """Why a row passed, is held or refused, or is bad: one sentence."""
-    if judged.ruling is not None:
-        return judged.ruling.why
-    reasons = judged.bad.reasons if judged.bad is not None else ()
-    return "; ".join(f"{reason['pointer']}: {reason['message']}" for reason in reasons)

@@ -252,6 +252,36 @@ class Tally(msgspec.Struct):
         if not ruling.passed and not ruling.fired and not ruling.unknown:
             self.tiers += 1
 
+    def to_dict(self) -> dict[str, Any]:
+        """The counts as JSON holds them; `of` reads them back."""
+        return {
+            name: dict(value) if isinstance(value, Counter) else value
+            for name, value in msgspec.structs.asdict(self).items()
+        }
+
+    @classmethod
+    def of(cls, counts: dict[str, Any]) -> Tally:
+        """The tally that `to_dict` wrote down."""
+        read: dict[str, Any] = {
+            name: Counter(value) if isinstance(value, dict) else value
+            for name, value in counts.items()
+        }
+        return cls(**read)
+
+    def merge(self, other: Tally) -> None:
+        """Count the rows of another tally too."""
+        self.rows += other.rows
+        self.bad += other.bad
+        self.tiers += other.tiers
+        for mine, theirs in (
+            (self.lanes, other.lanes),
+            (self.modes, other.modes),
+            (self.fired, other.fired),
+            (self.unknown, other.unknown),
+            (self.trials, other.trials),
+        ):
+            mine.update(theirs)
+
     @property
     def judged(self) -> int:
         """Rows that have a ruling: what every share is a share of."""

@@ -10,7 +10,7 @@ import csv
 import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import msgspec
 
@@ -129,9 +129,27 @@ def _unreadable(path: Path, line: int, error: Exception) -> str:
     return f"{path}:{max(line, 1)}:1: {error}; check the quotes of that row"
 
 
+class Cells(NamedTuple):
+    """One row of a CSV file as it stands there."""
+
+    number: int
+    line: int
+    cells: list[str]
+    problem: str | None
+
+    def row(self, headers: tuple[str, ...]) -> Row:
+        values = dict(zip(headers, self.cells, strict=False))
+        return Row(number=self.number, line=self.line, values=values, problem=self.problem)
+
+
 def _csv_rows(source: Source, progress: Callable[[int], None] | None) -> Iterator[Row]:
-    headers = source.headers
-    width = len(headers)
+    for cells in csv_cells(source, progress):
+        yield cells.row(source.headers)
+
+
+def csv_cells(source: Source, progress: Callable[[int], None] | None) -> Iterator[Cells]:
+    """The rows of a CSV file as lists of text; `Source.rows` gives the same ones by header."""
+    width = len(source.headers)
     with source.path.open("rb") as file:
         reader = csv.reader(_text(file), delimiter=source.delimiter, strict=True)
         for cells in reader:  # the header, after empty lines
@@ -157,8 +175,7 @@ def _csv_rows(source: Source, progress: Callable[[int], None] | None) -> Iterato
                 problem = f"the row has {len(cells)} values; expected {width}, one a column"
             if progress is not None and number % 256 == 0:
                 progress(file.tell())
-            values = dict(zip(headers, cells, strict=False))
-            yield Row(number=number, line=start, values=values, problem=problem)
+            yield Cells(number, start, cells, problem)
 
 
 def _jsonl_rows(path: Path, progress: Callable[[int], None] | None) -> Iterator[Row]:
@@ -208,16 +225,23 @@ def _open_parquet(path: Path) -> Source:
     return Source(path=path, format="parquet", headers=headers, size=rows)
 
 
+def parquet_frames(
+    path: Path, size: int, skip: int, progress: Callable[[int], None] | None
+) -> Iterator[Any]:
+    """Frames of `size` rows, after the first `skip`; few are in memory at once."""
+    frame = _polars().scan_parquet(path).slice(skip)
+    done = skip
+    for batch in frame.collect_batches(chunk_size=size, maintain_order=True):
+        if batch.height:
+            done += batch.height
+            yield batch
+            if progress is not None:
+                progress(done)
+
+
 def _parquet_rows(path: Path, progress: Callable[[int], None] | None) -> Iterator[Row]:
-    polars = _polars()
-    frame = polars.scan_parquet(path)
     number = 0
-    while True:
-        batch = frame.slice(number, PARQUET_BATCH).collect()
-        if batch.is_empty():
-            return
+    for batch in parquet_frames(path, PARQUET_BATCH, 0, progress):
         for values in batch.iter_rows(named=True):
             number += 1
             yield Row(number=number, values=values)
-        if progress is not None:
-            progress(number)

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,7 +20,8 @@ from handrail.cli.shell import Shell, shell_of
 from handrail.model.errors import BadInput
 
 if TYPE_CHECKING:
-    from handrail.bulk.judge import Judged, Plan, Tally
+    from handrail.bulk.files import Batch
+    from handrail.bulk.judge import Bad, Plan, Tally
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -67,10 +69,10 @@ def gate(
     """Judge every row of a file; with --submit the held ones become reviews.
 
     Rows that cannot be judged go to FILE.bad.jsonl with their number and every reason, and the
-    others are judged all the same: the exit code is 0, and 2 where no row could be judged.
-    Submitting again with the same keys repeats nothing, so a run that was interrupted is simply
-    started again. Aggregates are unknown in a file; the store resolves them for what is
-    submitted.
+    others are judged all the same: the exit code is 0, and 2 where no row could be judged. A run
+    that was interrupted is simply started again: submitting with the same keys repeats nothing,
+    and with --output it goes on behind the last 100,000 rows that were finished. Aggregates are
+    unknown in a file; the store resolves them for what is submitted.
     """
     from handrail.bulk.judge import plan_columns
     from handrail.bulk.read import open_source
@@ -122,59 +124,86 @@ class _Run:
         """Held rows that were submitted before under the same key."""
         self.passed_in_store = 0
         """Held rows that the store let pass, because it knows aggregates."""
+        self.resumed = 0
+        """Rows that an earlier run of the same had finished."""
         self._reviews: set[str] = set()
-        self._waiting: list[Judged] = []
         self._write_bad: Callable[[Any], None] = lambda bad: None
 
     def go(self) -> None:
-        """Judge, write and submit. What was submitted stays, whatever interrupts."""
-        from handrail.bulk.judge import judge
-        from handrail.bulk.write import results
+        """Judge, submit and write by batches. What was submitted stays, whatever interrupts."""
+        from handrail.bulk.files import Parts, batches
 
         self.started = time.time_ns() // 1000
         with ExitStack() as stack:
-            self._write_bad = stack.enter_context(_bad_rows(self.bad_path))
-            out = (
-                stack.enter_context(results(self.output, self.plan.source.headers))
-                if self.output is not None
-                else None
-            )
+            parts: Parts | None = None
+            if self.output is not None:
+                parts = Parts(self.output, self.plan, self._options())
+                stack.callback(parts.leave)
+                for counts in parts.done:
+                    self._count(counts)
+                self.resumed = parts.rows
+                if parts.rows:
+                    self.shell.note(f"an earlier run was cut off; going on at row {parts.rows + 1}")
+            else:
+                self._write_bad = stack.enter_context(_bad_rows(self.bad_path))
             progress = stack.enter_context(_progress(self.plan.source.size))
-            rows = self.plan.source.rows(progress)
-            for judged in judge(self.plan, rows, self.started):
-                self.tally.add(judged)
-                if judged.bad is not None:
-                    self._write_bad(judged.bad)
-                if out is not None:
-                    out.add(judged)
-                if self.client is not None and judged.ruling is not None:
-                    if str(judged.ruling.lane) == "hold":
-                        self._waiting.append(judged)
-                    if len(self._waiting) >= BATCH:
-                        self._submit()
-            self._submit()
+            for batch in batches(self.plan, self.started, skip=self.resumed, progress=progress):
+                counts, rejected = self._submit(batch)
+                counts["tally"] = batch.tally.to_dict()
+                counts["tally"]["bad"] += len(rejected)
+                self._count(counts)
+                bad = sorted((*batch.bad, *rejected), key=lambda one: one.row)
+                if parts is not None:
+                    parts.put(batch, bad, counts)
+                else:
+                    for one in bad:
+                        self._write_bad(one)
+            if parts is not None:
+                parts.finish(self.bad_path)
 
-    def _submit(self) -> None:
+    def _options(self) -> dict[str, Any]:
+        """What else the results hang on: an earlier run is gone on with only if it is the same."""
+        plan = self.plan
+        return {
+            "columns": [[header, field.name] for header, field in (*plan.facts, *plan.proposal)],
+            "keys": list(plan.keys),
+            "confidence": plan.confidence,
+            "model": plan.model,
+            "submit": self.client is not None,
+        }
+
+    def _count(self, counts: dict[str, Any]) -> None:
+        from handrail.bulk.judge import Tally
+
+        self.tally.merge(Tally.of(counts["tally"]))
+        self._reviews.update(counts["reviews"])
+        self.repeated += counts["repeated"]
+        self.passed_in_store += counts["passed_in_store"]
+
+    def _submit(self, batch: Batch) -> tuple[dict[str, Any], list[Bad]]:
+        """Open the held rows of a batch as reviews; the counts, and what the store did not take."""
         from handrail.bulk.judge import rejected
         from handrail.model.commands import SubmitBatch
 
-        waiting, self._waiting = self._waiting, []
-        if not waiting or self.client is None:
-            return
-        rows = [judged.submit for judged in waiting if judged.submit is not None]
-        answers = self.client.call(SubmitBatch(rows=rows))
-        for judged, answer in zip(waiting, answers, strict=True):
-            if answer.error is not None:
-                self.tally.bad += 1
-                self._write_bad(rejected(judged, answer.error))
-                continue
-            ruling = answer.ruling
-            if ruling.review_id is not None:
-                self._reviews.add(ruling.review_id)
-            if ruling.evaluated_at < self.started:
-                self.repeated += 1
-            elif ruling.passed:
-                self.passed_in_store += 1
+        reviews: list[str] = []
+        refused: list[Bad] = []
+        repeated = passed = 0
+        held = batch.held() if self.client is not None else iter(())
+        while waiting := list(islice(held, BATCH)):
+            rows = [judged.submit for judged in waiting if judged.submit is not None]
+            answers = self.client.call(SubmitBatch(rows=rows))
+            for judged, answer in zip(waiting, answers, strict=True):
+                if answer.error is not None:
+                    refused.append(rejected(judged, answer.error))
+                    continue
+                ruling = answer.ruling
+                if ruling.review_id is not None:
+                    reviews.append(ruling.review_id)
+                if ruling.evaluated_at < self.started:
+                    repeated += 1
+                elif ruling.passed:
+                    passed += 1
+        return {"reviews": reviews, "repeated": repeated, "passed_in_store": passed}, refused
 
     # ------------------------------------------------------------------------ the report
 
@@ -201,6 +230,7 @@ class _Run:
             "tiers_only": tally.tiers,
             "bad_rows": str(self.bad_path) if tally.bad else None,
             "output": str(self.output) if self.output is not None else None,
+            "resumed_after": self.resumed,
             "unused_columns": list(plan.unused),
             "absent_fields": list(plan.absent),
         }
