@@ -18,8 +18,10 @@ from handrail.model.access import Identity, Invitation, Password, Session, Token
 from handrail.model.decision import Decision
 from handrail.model.feedback import Label, Notice, PolicyVersion, Stop
 from handrail.model.modes import GrantState
+from handrail.model.observation import Observation
 from handrail.model.outcome import Grant, Outcome
 from handrail.model.people import Person, SubjectKey
+from handrail.model.policy import Bucket
 from handrail.model.review import Act, Review, Round, Seat, Vote
 from handrail.model.ruling import Ruling
 from handrail.model.versions import Activation, ListEntry, PolicyDraft
@@ -100,6 +102,14 @@ class Decisions(Protocol):
 
     def expiring(self, now: int, limit: int) -> list[Filed]:
         """Unsettled decisions whose `expires_at` is over."""
+
+    def submitted(self, workflow: str, since: int, limit: int) -> list[tuple[int, Decision]]:
+        """(when, decision) of the latest `limit` that were submitted at `since` or later, newest
+        first. Locks nothing."""
+
+    def released(self, workflow: str, since: int, limit: int) -> list[tuple[int, Decision]]:
+        """(when, decision with what was approved as its proposal) of the latest `limit` whose
+        first grant was minted at `since` or later, newest first. Locks nothing."""
 
     def past(self, workflow: str) -> Iterator[Past]:
         """Every decision of a workflow, oldest first, read as it is asked for."""
@@ -376,13 +386,100 @@ class Outbox(Protocol):
 
 
 class Counters(Protocol):
-    """Bucketed counters behind the policies' aggregates."""
+    """Bucketed counters of what happens how often: failed sign-ins, refusals that were logged."""
 
     def add(self, scope: str, key: str, bucket: int, count: int, total: int) -> None:
         """Add to one bucket. `bucket` is its start in µs UTC; `total` counts minor units."""
 
     def read(self, scope: str, key: str, start: int, end: int) -> tuple[int, int]:
         """Count and total of the buckets with `start <= bucket < end`."""
+
+
+class SeriesTotal(msgspec.Struct, frozen=True, kw_only=True):
+    """Buckets of one series and key, added up."""
+
+    since: int | None
+    """The series has everything from this time on (µs UTC); None: there is no such series."""
+    count: int
+    total: int
+
+
+class Buckets(Protocol):
+    """Series and their buckets: what the policies' aggregates are read from.
+
+    Whoever reads a key locks it, so that of two decisions the second sees what the first added.
+    """
+
+    def since(self, series: str) -> int | None:
+        """The time from which the series has everything, µs UTC; None where there is none."""
+
+    def start(self, series: str, source: str, since: int) -> None:
+        """Begin a series, or begin it again: what it had is dropped."""
+
+    def cover(self, series: str, since: int) -> None:
+        """The series has no longer everything before `since`."""
+
+    def all(self) -> list[tuple[str, str, int, int]]:
+        """(id, source, since, how many events came too late) of each, by id."""
+
+    def drop(self, series: str) -> None: ...
+
+    def add(
+        self,
+        series: str,
+        key: str,
+        bucket: int,
+        count: int,
+        total: int,
+        fold: Callable[[bytes | None], bytes] | None,
+    ) -> None:
+        """Add to one bucket; `fold` makes its new body of the one before."""
+
+    def late(self, series: str, count: int) -> None:
+        """So many events came too late to be counted."""
+
+    def total(self, series: str, key: str, start: int, end: int) -> SeriesTotal:
+        """Count and total of the buckets with `start <= bucket < end`; they may exceed 64 bits."""
+
+    def rows(self, series: str, key: str, start: int, end: int) -> list[Bucket]:
+        """These buckets, in order of their start."""
+
+    def keys(self, series: str, start: int, limit: int) -> list[str]:
+        """Keys that have a bucket from `start` on, sorted. Locks nothing."""
+
+    def whole(self, series: str) -> Iterator[tuple[str, Bucket]]:
+        """(key, bucket) of a whole series, by key and start."""
+
+    def prune(self, series: str, before: int) -> int:
+        """Drop buckets that start before; returns how many."""
+
+
+class Observations(Protocol):
+    """What was recorded in streams, as it came. Insert-only, until it is of no use any more."""
+
+    def insert(self, observation: Observation) -> bool:
+        """Store it; False where (stream, submitter, key) is taken."""
+
+    def get(self, stream: str, submitter: str, key: str) -> Observation | None: ...
+
+    def since(self, stream: str, start: int, limit: int) -> list[Observation]:
+        """The latest `limit` that happened at `start` or later, in the order they were recorded."""
+
+    def of_batch(self, batch: str) -> list[Observation]:
+        """In the order they were recorded."""
+
+    def streams(self) -> list[tuple[str, int]]:
+        """(name, from when on everything is kept: µs UTC) of each, by name."""
+
+    def kept_from(self, stream: str) -> int:
+        """From when on everything is kept, µs UTC; 0 where nothing was ever dropped."""
+
+    def begin(self, stream: str) -> None:
+        """Make the stream known."""
+
+    def prune(self, stream: str, before: int, limit: int) -> int:
+        """Drop what happened before, at most `limit`; returns how many. Nothing is kept from
+        before then on."""
 
 
 class AuditLog(Protocol):
@@ -472,6 +569,10 @@ class Transaction(Protocol):
     def outbox(self) -> Outbox: ...
     @property
     def counters(self) -> Counters: ...
+    @property
+    def buckets(self) -> Buckets: ...
+    @property
+    def observations(self) -> Observations: ...
     @property
     def audit(self) -> AuditLog: ...
 

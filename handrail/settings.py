@@ -23,6 +23,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """… and at least every so many entries."""
     sweep_seconds: float = 1.0
     """The scheduler looks at deadlines at least this often; due ones wake it earlier."""
+    observation_days: float = 60.0
+    """What was recorded in a stream is kept at least this long, and as long as a window of an
+    active policy reaches back."""
     claim_seconds: float = 600.0
     """How long a seat is kept for its holder."""
     lease_seconds: float = 300.0

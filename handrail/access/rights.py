@@ -26,6 +26,7 @@ RIGHTS: dict[str, str] = {
     "grants.run": "run what others handed in",
     "grants.settle": "settle runs in doubt",
     "labels.write": "add the truth about decisions",
+    "events.record": "record observations that aggregates read",
     "reviews.decide": "decide the reviews that ask for one",
     "reviews.read": "read every review",
     "reviews.assign": "hand on, snooze and comment anybody's reviews",
@@ -173,6 +174,9 @@ SCOPES: dict[str, Scope] = {
     ),
     "reviews:read": Scope(says="Read every review.", rights=frozenset({"reviews.read"})),
     "labels:write": Scope(says="Add the truth.", rights=frozenset({"labels.write"})),
+    "events:record": Scope(
+        says="Record observations that aggregates read.", rights=frozenset({"events.record"})
+    ),
     "feedback:read": Scope(says="Read what people decided.", rights=frozenset({"feedback.read"})),
     "stops:write": Scope(
         says="Press and release the stop button.",
@@ -280,6 +284,7 @@ COMMAND_RIGHTS: dict[type[c.Command], Rule] = {
         sees=c.GetDecision,
     ),
     c.AddLabel: Rule(ways=(Way("labels.write"),), sees=c.GetDecision),
+    c.Record: _any("events.record"),
     c.Redeem: _RUNS,
     c.Confirm: _RUNS,
     c.Resolve: Rule(ways=(Way("grants.settle"),), sees=c.GetDecision, people=True, not_own=True),

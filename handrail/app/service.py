@@ -17,6 +17,7 @@ from handrail.model.commands import (
     Invite,
     MakeFirstAdmin,
     Preview,
+    Record,
     SetPerson,
     SetStop,
     Submit,
@@ -37,6 +38,7 @@ _AFTER_A_LOOK = (
     Submit,
     SubmitBatch,
     Preview,
+    Record,
     SetStop,
     # What lies in the folder while one person runs the workspace rules before there are more.
     SetPerson,

@@ -104,6 +104,7 @@ LABEL = _id("l", "label")
 PERSON = _id("p", "person")
 TOKEN = _id("t", "token")
 INVITATION = _id("i", "invitation")
+BATCH = _id("b", "batch")
 COUNT = Kind(
     "integer",
     lambda value: type(value) is int and 0 <= value < INTEGER_LIMIT,
@@ -245,8 +246,7 @@ CATALOGUE: dict[str, EntryType] = {
     ),
     "stream.recorded": EntryType(
         "Observations that aggregates read were recorded.",
-        {"stream": NAME, "rows": COUNT},
-        {"commit": COMMITMENT},
+        {"stream": NAME, "rows": COUNT, "batch": BATCH, "commit": COMMITMENT},
     ),
     "subject.erased": EntryType(
         "The key of a subject was destroyed: its commitments say nothing any more.",

@@ -73,6 +73,7 @@ class AsyncClient:
         self.wait = _awaitable(client.wait)
         self.withdraw = _awaitable(client.withdraw)
         self.label = _awaitable(client.label)
+        self.record = _awaitable(client.record)
         self.decisions = _awaitable(client.decisions)
         self.feedback = _awaitable(client.feedback)
         self.call = _awaitable(client.call)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Literal, overload
@@ -11,11 +12,12 @@ import msgspec
 
 from handrail.client.convert import wire, wire_object
 from handrail.client.transport import Transport
-from handrail.model.commands import RowAnswer, Submit, SubmitBatch
+from handrail.model.commands import Record, Row, RowAnswer, Submit, SubmitBatch
 from handrail.model.errors import BadInput, HandrailError
 from handrail.model.html import html_table
+from handrail.model.observation import Recorded, Recording
 from handrail.model.people import Actor
-from handrail.model.problem import error_of
+from handrail.model.problem import error_of, problem_of
 from handrail.model.ruling import Ruling
 
 CHUNK = 256
@@ -293,6 +295,73 @@ def submit_many(
     answered = Rulings(rulings, places, keys)
     answered.bad = tuple(sorted(bad, key=lambda row: row.row))
     return answered
+
+
+def record(
+    transport: Transport,
+    actor: Actor,
+    stream: str,
+    rows: Any,
+    *,
+    key: str,
+    at: str,
+    on_bad: Literal["raise", "skip"],
+) -> Recorded:
+    """Send observations in chunks; see `Client.record`."""
+    found, _, there = rows_of(rows)
+    for name in (key, at):
+        if there is not None and name not in there:
+            raise BadInput(
+                f"the table has no column {name!r}; its columns are {', '.join(there)}", "/rows"
+            )
+    numbered = enumerate(found)
+    answered: list[Recording] = []
+    read_by: tuple[str, ...] = ()
+    while chunk := list(islice(numbered, CHUNK)):
+        sent: list[tuple[int, Row]] = []
+        for index, row in chunk:
+            try:
+                sent.append((index, _observation(row, key, at, f"/rows/{index}")))
+            except BadInput as error:
+                if on_bad != "skip":
+                    raise
+                answered.append(Recording(status="bad", error=problem_of(error)))
+        if not sent:
+            continue
+        answer: Recorded = transport.call(
+            Record(stream=stream, rows=[row for _, row in sent]), actor
+        )
+        read_by = answer.read_by
+        for (index, row), one in zip(sent, answer.rows, strict=True):
+            if one.error is not None:
+                # The pointer counts the rows of the chunk; the caller knows those they gave.
+                pointer = re.sub(r"^/rows/\d+", f"/rows/{index}", one.error.get("pointer", ""))
+                one = msgspec.structs.replace(one, error={**one.error, "pointer": pointer})
+            if one.error is not None and on_bad != "skip":
+                wrong = error_of(one.error)
+                wrong.add_note(f"in row {index} of what was recorded, key {row.key}")
+                raise wrong
+            answered.append(one)
+    counts = {
+        status: sum(1 for one in answered if one.status == status)
+        for status in ("recorded", "repeated", "late", "bad")
+    }
+    return Recorded(stream=stream, read_by=read_by, rows=tuple(answered), **counts)
+
+
+def _observation(row: Any, key: str, at: str, pointer: str) -> Row:
+    """One row as it is sent; the key and time columns are facts no more."""
+    facts = {name: value for name, value in wire_object(row, pointer).items() if value is not None}
+    for name in (key, at):
+        if name not in facts:
+            raise BadInput(f"has no {name!r}; it has {', '.join(facts) or 'nothing'}", pointer)
+    moment = facts.pop(at)
+    if not isinstance(moment, str):
+        raise BadInput(
+            f"is {moment!r}; expected a time with a zone, such as 2026-11-30T08:00:00Z, or a day",
+            f"{pointer}/{at}",
+        )
+    return Row(key=_text(facts.pop(key), f"{pointer}/{key}"), at=moment, facts=facts)
 
 
 def _key_of(row: Any, column: str) -> str | None:

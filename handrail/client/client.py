@@ -10,7 +10,14 @@ from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from handrail.client.batch import Columns, OnBad, Rulings, proposal_columns, submit_many
+from handrail.client.batch import (
+    Columns,
+    OnBad,
+    Rulings,
+    proposal_columns,
+    record,
+    submit_many,
+)
 from handrail.client.convert import wire, wire_object
 from handrail.client.guard import Guard
 from handrail.client.runs import Run
@@ -30,6 +37,7 @@ from handrail.model.commands import (
 )
 from handrail.model.errors import BadInput, Conflict, WaitTimeout
 from handrail.model.feedback import Feedback, Label
+from handrail.model.observation import Recorded
 from handrail.model.outcome import Outcome
 from handrail.model.people import Actor
 from handrail.model.ruling import Ruling
@@ -338,6 +346,30 @@ class Client:
                 },
             )
         )
+
+    def record(
+        self,
+        stream: str,
+        rows: Any,
+        *,
+        key: str,
+        at: str = "at",
+        on_bad: Literal["raise", "skip"] = "raise",
+    ) -> Recorded:
+        """Record what happened elsewhere, for the aggregates of policies to read.
+
+        `rows` are a pandas, Polars or Arrow table, or an iterable of mappings; `key` and `at` name
+        columns. The key makes a row sent twice one observation, so running again counts nothing
+        again; the same key with other content is bad. `at` is a time with a zone, or a day
+        (`2026-11-30`, a `date`) that lies where an aggregate's own time zone has that day. The
+        other columns are what aggregates read by name; missing values are left out.
+
+        `on_bad`: `raise` stops at the first bad row; what came before it is stored. `skip` leaves
+        bad rows out; `.rows` says of each what was wrong.
+        """
+        if on_bad not in ("raise", "skip"):
+            raise BadInput(f"on_bad is {on_bad!r}; expected raise or skip", "/on_bad")
+        return record(self._transport, self.actor, stream, rows, key=key, at=at, on_bad=on_bad)
 
     def decisions(
         self,

@@ -12,6 +12,7 @@ from handrail.model.commands import (
     Command,
     Confirm,
     Preview,
+    Record,
     Redeem,
     Submit,
     SubmitBatch,
@@ -46,14 +47,14 @@ class Transport(Protocol):
 def repeatable(command: Command) -> bool:
     """Whether sending `command` again after a lost answer leads to the same state and answer.
 
-    Reads; a submit with a key; a vote, redeem and confirm, which the store recognises when they
-    are repeated by the same person or under the same run name.
+    Reads; a submit with a key; observations, which have keys; a vote, redeem and confirm, which the
+    store recognises when they are repeated by the same person or under the same run name.
     """
     if isinstance(command, Submit):
         return command.key is not None
     if isinstance(command, SubmitBatch):
         return all(row.key is not None for row in command.rows)
-    if isinstance(command, CastVote | Confirm | Preview | Redeem | WaitOutcomes):
+    if isinstance(command, CastVote | Confirm | Preview | Record | Redeem | WaitOutcomes):
         return True
     return ROUTES[type(command)].method == "GET"
 

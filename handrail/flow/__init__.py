@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from handrail.flow.acts import ask, assign, comment, escalate, snooze
+from handrail.flow.aggregates import Astray, astray, let_go
 from handrail.flow.claim import claim
 from handrail.flow.invitations import has_admin, invite, make_first_admin
 from handrail.flow.labels import add_label
@@ -34,6 +35,7 @@ from handrail.flow.queries import (
     show_review,
 )
 from handrail.flow.reading import get_checkpoint, list_entries, prove_entry
+from handrail.flow.record import record
 from handrail.flow.refusals import told
 from handrail.flow.reverse import reverse
 from handrail.flow.runs import confirm, list_doubts, redeem, resolve
@@ -66,6 +68,7 @@ _VERBS: dict[type[c.Command], Callable[[Any, Actor, Ports], Any]] = {
     c.Withdraw: withdraw,
     c.Reverse: reverse,
     c.AddLabel: add_label,
+    c.Record: record,
     c.Redeem: redeem,
     c.Confirm: confirm,
     c.Resolve: resolve,
@@ -111,16 +114,19 @@ USE_CASES = {kind: told(kind, verb) for kind, verb in _VERBS.items()}
 
 __all__ = [
     "USE_CASES",
+    "Astray",
     "Ports",
     "Shelf",
     "accept_restore",
     "activate",
     "against_state",
+    "astray",
     "call_back",
     "checkpoint",
     "create_log",
     "deliver",
     "has_admin",
+    "let_go",
     "read_policy",
     "recognise",
     "rolled_back",

@@ -8,9 +8,10 @@ import msgspec
 
 from handrail.audit.entry import commit_bytes, field_key
 from handrail.audit.events import SYSTEM
+from handrail.flow.aggregates import count
 from handrail.flow.ports import Ports
 from handrail.flow.records import commit, key_of, note, owner_of
-from handrail.gate import Policy, Record
+from handrail.gate import Record
 from handrail.model.canonical import digest
 from handrail.model.decision import Decision
 from handrail.model.errors import Conflict
@@ -35,30 +36,6 @@ def effect_digest(decision: Decision, value: Any) -> str:
         "value": value,
     }
     return digest(what if decision.reverses is None else {**what, "reverses": decision.reverses})
-
-
-def bucket_start(at: int, window_us: int) -> int:
-    """Start of the counter bucket that `at` falls in: a 96th of the window, at least a second."""
-    width = max(window_us // 96, 1_000_000)
-    return at - at % width
-
-
-def count(
-    tx: Transaction, policy: Policy, decision: Decision, over: str, record: Record | None = None
-) -> None:
-    """Add a decision to the counters behind the policy's aggregates, in this transaction."""
-    if decision.test or decision.reverses is not None or not policy.aggregates:
-        return
-    if record is None:
-        record = policy.ingest(decision.facts, decision.proposal)
-    for add in policy.aggregate_adds(record, over):
-        tx.counters.add(
-            f"{decision.workflow}/{add.name}",
-            "\x1f".join(add.key),
-            bucket_start(tx.now(), add.window_us),
-            1,
-            add.amount,
-        )
 
 
 def settle(
@@ -148,7 +125,7 @@ def _mint(
     if grant.valid_until is not None:
         tx.wake_at(grant.valid_until)
     ran = msgspec.structs.replace(filed.decision, proposal=outcome.approved)
-    count(tx, policy, ran, "released", record)
+    count(tx, ports, ran, "released", policy, record)
     return grant
 
 

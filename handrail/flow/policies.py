@@ -8,6 +8,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from handrail.access import Thing, Who, allow
+from handrail.flow.aggregates import keep_series
 from handrail.flow.ports import Ports, read_policy
 from handrail.flow.records import WORKSPACE, commit, handles_of, note
 from handrail.flow.who import actor_id, alone, enter
@@ -123,6 +124,7 @@ def let_rule(
     )
     tx.policies.activate(replace(version, activated_at=tx.now(), activated_by=by, active=True))
     tx.policies.add_activation(made)
+    keep_series(tx, ports, ports.shelf.version(tx, workflow, version.version))
     said = " ".join(filter(None, (made.reason, made.reference, *made.approved_by)))
     note(
         tx,

@@ -10,7 +10,8 @@ import msgspec
 
 from handrail.access import Denied, Thing, Who, allow, may
 from handrail.audit.entry import commit_bytes, field_key
-from handrail.flow.close import bucket_start, count, retire, seal_round, settle
+from handrail.flow.aggregates import count, resolve_aggregates
+from handrail.flow.close import retire, seal_round, settle
 from handrail.flow.ports import Ports
 from handrail.flow.records import audience, key_of, note, owner_of
 from handrail.flow.refusals import tell
@@ -235,7 +236,7 @@ def file(tx: Transaction, prepared: Prepared, ports: Ports) -> Ruling:
         settled=ruling.lane is not Lane.HOLD,
     )
     key = _record(tx, filed, review, opened)
-    count(tx, policy, decision, "submitted", record)
+    count(tx, ports, decision, "submitted", policy, record)
     if ruling.lane is Lane.PASS:
         settle(
             tx,
@@ -335,18 +336,6 @@ def _subject(command: Submit, policy: Policy, record: Record) -> str | None:
             "/subject",
         )
     return command.subject if command.subject is not None else named
-
-
-def resolve_aggregates(tx: Transaction, policy: Policy, record: Record) -> dict[str, int | None]:
-    """Values of the policy's aggregates now, over earlier decisions, in minor units."""
-    found: dict[str, int | None] = {}
-    for read in policy.aggregate_reads(record):
-        start = bucket_start(tx.now() - read.window_us, read.window_us)
-        many, total = tx.counters.read(
-            f"{policy.workflow}/{read.name}", "\x1f".join(read.key), start, tx.now() + 1
-        )
-        found[read.name] = many if read.function == "count" else total
-    return found
 
 
 def _rule(
@@ -610,4 +599,4 @@ def _record_review(
     tx.wake("reviews")
 
 
-__all__ = ["file", "prepare", "preview", "resolve_aggregates", "submit", "submit_batch"]
+__all__ = ["file", "prepare", "preview", "submit", "submit_batch"]

@@ -4,19 +4,23 @@
     check(text, path=…, read_file=…) -> [Mistake]   never raises
 
     policy.ingest(facts, proposal) -> Record        raises BadRecord with JSON pointers
-    policy.aggregate_reads(record) -> (AggregateRead, …)    resolve them in the transaction
+    policy.aggregate_reads(record, now) -> (AggregateRead, …)   resolve them in the transaction
+    policy.aggregate_value(name, since, buckets, now) -> the value that `evaluate` takes
     policy.evaluate(record, decision_id=…, evaluated_at=…, confidence=…, aggregates=…) -> Ruling
     policy.edit(record, changes) -> Record          only fields named in `review.edit`
     policy.got_worse(before, after) -> bool         do earlier votes still stand after an edit
-    policy.aggregate_adds(record, over) -> (AggregateAdd, …)
     compare(old, new) -> PolicyDiff                 what changes, in words and in effects on cases
+    policy.aggregate_adds(record, over, at) -> (AggregateAdd, …)
+    History()                                       the same in memory, for files and replays
     policy.subject_of(record), policy.requester_of(record) -> str | None
 
 `docs/reference/policy.md` is the language; `language.py` is the table it is checked against.
 """
 
 from handrail.gate.difference import compare
+from handrail.gate.history import History
 from handrail.gate.policy import Policy, check, load
+from handrail.gate.series import Aggregate, Series, Unreadable, folder
 from handrail.gate.values import read_confidence
 from handrail.model.policy import (
     AggregateAdd,
@@ -31,18 +35,23 @@ from handrail.model.policy import (
 )
 
 __all__ = [
+    "Aggregate",
     "AggregateAdd",
     "AggregateRead",
     "BadRecord",
     "Field",
+    "History",
     "IfOpen",
     "Policy",
     "Record",
     "RouteLine",
     "Rule",
     "Sampling",
+    "Series",
+    "Unreadable",
     "check",
     "compare",
+    "folder",
     "load",
     "read_confidence",
 ]

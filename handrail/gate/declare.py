@@ -6,12 +6,25 @@ import csv
 import io
 import re
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 from handrail.gate import values as val
 from handrail.gate.checker import ERROR, NUMBERS, Checker, NamedList, Symbol, Type, nearest
-from handrail.gate.draft import DraftAggregate, DraftValue, Plan
-from handrail.gate.language import KINDS, NORMAL_FORMS, UNAVAILABLE
+from handrail.gate.draft import DraftValue, Plan
+from handrail.gate.language import FUNCTIONS, KINDS, NORMAL_FORMS
+from handrail.gate.series import (
+    DAY_US,
+    MOST_BUCKETS,
+    SECOND_US,
+    Aggregate,
+    Grid,
+    Keeps,
+    Part,
+    Series,
+    known_zone,
+    width_for,
+)
 from handrail.gate.shapes import MAX_NAMES, NAME, Shapes
 from handrail.gate.source import Node, shorten
 from handrail.gate.syntax import RESERVED, Expr, ExprError, parse
@@ -24,6 +37,23 @@ MAX_LIST_ITEMS = 200_000
 """Most items of one list."""
 MAX_LIST_ITEM = 1_000
 """Longest item of a list, characters."""
+
+
+SUBMITTED = "decisions:submitted"
+RELEASED = "decisions:released"
+STREAM = re.compile(r"[a-z][a-z0-9_-]{0,62}", re.ASCII)
+"""Names of streams."""
+KEEPS = {
+    "sum": Keeps.TOTAL,
+    "count": Keeps.TOTAL,
+    "mean": Keeps.TOTAL,
+    "stddev": Keeps.SQUARES,
+    "smallest": Keeps.ENDS,
+    "largest": Keeps.ENDS,
+    "last": Keeps.LAST,
+    "distinct": Keeps.DISTINCT,
+    "quantile": Keeps.BINS,
+}
 
 
 class Declarations(Shapes):
@@ -462,84 +492,434 @@ class Declarations(Shapes):
         if node.kind != "map":
             self.wrong(node, f"aggregates is {node.shown}", "`name: {sum: …}` lines", "")
             return
+        earlier: dict[str, dict[str, Node]] = {}
         for key, spec in node.items:
             if not self.usable_name(key, key.text):
                 continue
             before = len(self.mistakes)
-            made = self.aggregate(key.text, spec)
+            made = self.aggregate(key, spec, earlier)
             if made is None or len(self.mistakes) > before:
                 self.draft.scope.broken.add(key.text)
 
-    def aggregate(self, name: str, spec: Node) -> DraftAggregate | None:
+    def aggregate(
+        self, key: Node, spec: Node, earlier: dict[str, dict[str, Node]]
+    ) -> Aggregate | None:
+        name = key.text
+        before = len(self.mistakes)
         given = self.section(spec, "aggregate")
-        functions = [word for word in ("sum", "count") if word in given]
-        if len(functions) != 1:
-            if spec.kind == "map" and not any(
-                ("aggregate", key.text) in UNAVAILABLE for key, _ in spec.items
-            ):
-                self.wrong(spec, f"`{name}` has {len(functions)} functions", "`sum` or `count`", "")
-            return None
-        function = functions[0]
-        over = given.get("over")
-        stream = over.text if over is not None and over.kind == "scalar" else ""
-        if over is not None and stream not in ("decisions:submitted", "decisions:released"):
-            recorded = not stream.startswith("decisions")
-            self.wrong(
-                over,
-                f"over is {over.shown}"
-                + (": recorded events are not available yet" if recorded else ""),
-                "`decisions:submitted` or `decisions:released`",
-                nearest(stream, ("decisions:submitted", "decisions:released")),
-            )
-            return None
-        window = self.span(given["window"], "window") if "window" in given else None
-        by = []
-        for item in self.items(given["by"], "by") if "by" in given else []:
-            found = self.known_field(item, "by")
-            if found is not None:
-                if found.optional or found.kind in ("list", "object", "double"):
-                    self.wrong(
-                        item,
-                        f"by names `{item.text}`, "
-                        + ("which is optional" if found.optional else f"a {found.kind}"),
-                        "required texts, numbers or enums",
-                        "",
-                    )
-                by.append(found.name)
-        summed: Field | None = None
-        if function == "sum":
-            summed = self.known_field(given["sum"], "sum")
-            if summed is None:
-                return None
-            if summed.kind not in ("int", "decimal"):
+        if "like" in given:
+            base = earlier.get(given["like"].text)
+            if base is None:
                 self.wrong(
-                    given["sum"],
-                    f"sum of `{summed.name}`, a {summed.kind}",
-                    "an int or a decimal, so that the total is exact",
-                    "declare it as `{type: decimal, places: 2}`" if summed.kind == "double" else "",
+                    given["like"],
+                    f"like names {given['like'].shown}, which is no aggregate above it",
+                    "an aggregate that stands before this one",
+                    nearest(given["like"].text, earlier),
                 )
                 return None
-        elif given["count"].text != "decisions":
-            self.wrong(given["count"], f"count is {given['count'].shown}", "`decisions`", "")
-        if window is None:
+            # Another function takes the place of that of the aggregate it is like.
+            own = any(word in given for word in FUNCTIONS)
+            base = {k: v for k, v in base.items() if not (own and k in (*FUNCTIONS, "of"))}
+            given = {**base, **given}
+        earlier[name] = {word: value for word, value in given.items() if word != "like"}
+        functions = [word for word in FUNCTIONS if word in given]
+        if len(functions) != 1:
+            if len(self.mistakes) == before:
+                self.wrong(spec, f"`{name}` has {len(functions)} functions", one_of(FUNCTIONS), "")
             return None
-        kind = summed.kind if summed else "int"
-        made = DraftAggregate(
+        for word, what in (("over", "what it looks at"), ("window", "how far back it looks")):
+            if word not in given and spec.kind == "map":
+                self.wrong(
+                    spec,
+                    f"`{word}` is missing",
+                    f"{what}, such as `{word}: {'24h' if word == 'window' else SUBMITTED}`",
+                    f"add `{word}:`",
+                )
+        function = functions[0]
+        over = self.over(given["over"]) if "over" in given else None
+        if over is None:
+            return None
+        source, events = over
+        by = self.by(given, events)
+        field = self.aggregated(name, function, given, events)
+        timing = self.timing(given, events)
+        if field is None or timing is None:
+            return None
+        part, kind, places, unit, ends = field
+        grid, window, offset, complete, weekday = timing
+        if weekday and function not in ("count", "sum"):
+            self.wrong(
+                given["same"],
+                f"`same: weekday` of a {function}",
+                "it with `count` or `sum`: the median over these days",
+                "",
+            )
+        least = self.least(given["min"]) if "min" in given else 0
+        late = self.span(given["lateness"], "lateness") if "lateness" in given else None
+        if late is not None and not events:
+            self.wrong(
+                given["lateness"],
+                "`lateness` over decisions",
+                "it over `events:…` only: decisions are counted as they come",
+                "delete it",
+            )
+        share = Fraction(1, 2)
+        if function == "quantile":
+            share = self.quantile_share(given["quantile"])
+        keeps = KEEPS[function]
+        series = Series(
+            source=source,
+            by=by,
+            field=part,
+            keeps=keeps,
+            places=places,
+            grid=grid,
+            lateness_us=late,
+            low=ends[0] if keeps is Keeps.BINS else None,
+            high=ends[1] if keeps is Keeps.BINS else None,
+        )
+        finer = {"mean": 4, "stddev": 4, "quantile": 0}.get(function, 1 if weekday else 0)
+        numeric = function != "last" or kind in ("int", "decimal")
+        result = kind
+        if function in ("count", "distinct") or (numeric and kind == "int"):
+            result = "decimal" if finer else "int"
+        elif function == "quantile":
+            result, finer = "decimal", 9 if kind == "double" else 2
+        made = Aggregate(
             name=name,
             slot=self.draft.scope.slot(),
             function=function,
-            over=stream.partition(":")[2],
-            field=summed.name if summed else None,
-            by=tuple(by),
+            series=series,
             window_us=window,
-            places=(summed.places or 0) if summed else 0,
-            kind=kind,
+            offset_us=offset,
+            complete=complete,
+            weekday=weekday,
+            least=least,
+            share=share,
+            kind=result,
+            places=places + finer if numeric else 0,
+            unit=unit if function not in ("count", "distinct") else None,
+            members=part.field.members if part is not None and function == "last" else (),
+            written=tuple((word, words_of(node)) for word, node in earlier[name].items()),
+            said=(
+                function,
+                source,
+                None if part is None else part.field.name,
+                [one.field.name for one in by],
+                str(window),
+                str(offset),
+                str(grid.width_us),
+                grid.zone,
+                complete,
+                weekday,
+                least,
+                str(share),
+                places,
+                None if late is None else str(late),
+                [str(end) for end in ends],
+            ),
         )
         self.draft.aggregates.append(made)
         self.draft.scope.symbols[name] = Symbol(
-            name, "aggregate", Type(kind, unit=summed.unit if summed else None), made.slot
+            name, "aggregate", Type(result, members=made.members, unit=made.unit), made.slot
         )
         return made
+
+    def over(self, node: Node) -> tuple[str, bool] | None:
+        """(source of the series, whether it is a stream)."""
+        said = node.text if node.kind == "scalar" else ""
+        if said in (SUBMITTED, RELEASED):
+            return f"{said.partition(':')[2]}:{self.draft.workflow}", False
+        if said.startswith("events:"):
+            stream = said.removeprefix("events:")
+            if STREAM.fullmatch(stream):
+                return said, True
+            self.wrong(
+                node,
+                f"over names the stream {shorten(stream)!r}",
+                "small letters, digits, `-` and `_`, a letter first, at most 63",
+                "such as `events:spend`",
+            )
+            return None
+        self.wrong(
+            node,
+            f"over is {node.shown}",
+            f"`{SUBMITTED}`, `{RELEASED}` or `events:STREAM`",
+            nearest(said, (SUBMITTED, RELEASED)),
+        )
+        return None
+
+    def by(self, given: dict[str, Node], events: bool) -> tuple[Part, ...]:
+        found = []
+        for item in self.items(given["by"], "by") if "by" in given else []:
+            field = self.known_field(item, "by")
+            if field is None:
+                continue
+            if field.optional or field.kind in ("list", "object", "double"):
+                self.wrong(
+                    item,
+                    f"by names `{item.text}`, "
+                    + ("which is optional" if field.optional else f"a {field.kind}"),
+                    "required texts, numbers or enums",
+                    "",
+                )
+            found.append(self.part(field, events))
+        return tuple(found)
+
+    def part(self, field: Field, events: bool) -> Part:
+        """How a series reads this field; an event may have texts that no decision may have."""
+        if events:
+            kind = "string" if field.kind == "enum" else field.kind
+            field = Field(
+                name=field.name,
+                kind=kind,
+                places=field.places,
+                normal=field.normal,
+                unit=field.unit,
+            )
+        kind = field.kind
+        if field.kind in ("list", "object"):  # a mistake already
+            kind = "string"
+        return Part(
+            field,
+            val.scalar_reader(kind, field.members, field.places, field.normal),
+            lambda value: val.to_stored(value, kind),
+        )
+
+    def aggregated(
+        self, name: str, function: str, given: dict[str, Node], events: bool
+    ) -> tuple[Part | None, str, int, str | None, tuple[Any, Any]] | None:
+        """The field a function reads, its kind, places, unit, and the ends of its histogram."""
+        word = "of" if function == "quantile" else function
+        if function == "count":
+            wanted = "events" if events else "decisions"
+            if given["count"].text != wanted:
+                self.wrong(given["count"], f"count is {given['count'].shown}", f"`{wanted}`", "")
+            self.not_of(given, function, ("of", "places", "unit", "between"))
+            return None, "int", 0, None, (None, None)
+        if word not in given:
+            self.wrong(
+                given["quantile"],
+                f"`{name}` does not say what it is the quantile of",
+                "the field under `of:`",
+                "add `of: risk_score`",
+            )
+            return None
+        if function != "quantile":
+            self.not_of(given, function, ("of", "between"))
+        node = given[word]
+        declared = self.draft.fields.get(node.text)
+        own = [key for key in ("places", "unit") if key in given]
+        if declared is None and events and NAME.fullmatch(node.text):
+            field = self.event_field(name, function, node, given)
+            if field is None:
+                return None
+        else:
+            field = self.known_field(node, word)
+            if field is None:
+                return None
+            for key in own:
+                self.wrong(
+                    given[key],
+                    f"`{key}` of `{field.name}`, which is a field with its own",
+                    f"`{key}` for fields of events that the policy does not declare",
+                    "delete it",
+                )
+        allowed = {
+            "distinct": ("string", "person", "enum", "bool", "int", "decimal"),
+            "last": ("string", "person", "enum", "bool", "int", "decimal"),
+            "quantile": ("int", "decimal", "double"),
+        }.get(function, ("int", "decimal"))
+        if field.kind not in allowed:
+            text = {
+                "distinct": "a text, number or enum",
+                "last": "a text, number or enum",
+                "quantile": "a number",
+            }.get(function, "an int or a decimal, so that the total is exact")
+            self.wrong(
+                node,
+                f"{function} of `{field.name}`, a {field.kind}",
+                text,
+                "declare it as `{type: decimal, places: 2}`" if field.kind == "double" else "",
+            )
+            return None
+        ends: tuple[Any, Any] = (None, None)
+        if function == "quantile":
+            ends = self.ends(node, field, given)
+            if None in ends:
+                return None
+        return self.part(field, events), field.kind, field.places or 0, field.unit, ends
+
+    def not_of(self, given: dict[str, Node], function: str, words: tuple[str, ...]) -> None:
+        for word in words:
+            if word in given:
+                self.wrong(given[word], f"`{word}` beside `{function}`", "it not", "delete it")
+
+    def event_field(
+        self, name: str, function: str, node: Node, given: dict[str, Node]
+    ) -> Field | None:
+        """A field of events that no decision has: its type is said by the aggregate."""
+        if function == "distinct":
+            return Field(name=node.text, kind="string")
+        if "places" not in given:
+            self.wrong(
+                node,
+                f"`{node.text}` is no field of the policy, and `{name}` does not say its places",
+                "digits after the point of a number of the events, so that it is exact",
+                "add `places: 2`, or declare the field",
+            )
+            return None
+        places = self.places(given["places"], "decimal", None)
+        if places is None:
+            return None
+        unit = self.text(given["unit"], "the unit") if "unit" in given else None
+        if places == 0:
+            return Field(name=node.text, kind="int", unit=unit)
+        return Field(name=node.text, kind="decimal", places=places, unit=unit)
+
+    def ends(self, node: Node, field: Field, given: dict[str, Node]) -> tuple[Any, Any]:
+        """The typed ends of a quantile's histogram: `between`, or the field's `min` and `max`."""
+        read = val.scalar_reader(field.kind, (), field.places, ())
+        if "between" in given:
+            items = given["between"].items if given["between"].kind == "list" else []
+            try:
+                low, high = (read(item.value) for item in items)
+            except (ValueError, val.Wrong):
+                self.wrong(
+                    given["between"],
+                    f"between is {given['between'].shown}",
+                    f"two numbers as `{field.name}` may be: `[0, 1]`",
+                    "",
+                )
+                return None, None
+            where = given["between"]
+        elif field.low is not None and field.high is not None:
+            low, high, where = read(field.low), read(field.high), node
+        else:
+            self.wrong(
+                node,
+                f"`{field.name}` has no `min` and `max`",
+                "between which numbers the histogram of a quantile lies",
+                "add `min:` and `max:` to the field, or `between: [0, 1]` to the aggregate",
+            )
+            return None, None
+        if not low < high:
+            self.wrong(where, f"{low} is not below {high}", "the lower number first", "")
+            return None, None
+        return low, high
+
+    def quantile_share(self, node: Node) -> Fraction:
+        value = node.value if node.kind == "scalar" else None
+        if isinstance(value, bool) or not isinstance(value, int | Decimal) or not 0 < value < 1:
+            self.wrong(
+                node, f"quantile is {node.shown}", "a share between 0 and 1, such as 0.95", ""
+            )
+            return Fraction(1, 2)
+        return Fraction(value)
+
+    def least(self, node: Node) -> int:
+        value = node.value if node.kind == "scalar" else None
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            self.wrong(
+                node,
+                f"min is {node.shown}",
+                "the smallest number of samples that says something, such as 10",
+                "for the smallest value write `smallest: field`",
+            )
+            return 0
+        return value
+
+    def timing(
+        self, given: dict[str, Node], events: bool
+    ) -> tuple[Grid, int, int, bool, bool] | None:
+        """Grid, window, offset, whether complete, whether by weekday."""
+        if "window" not in given:
+            return None
+        window = self.span(given["window"], "window")
+        offset = self.span(given["offset"], "offset") if "offset" in given else 0
+        complete = "complete" in given
+        if complete:
+            self.one_of(given["complete"], "complete", ("day",))
+        weekday = "same" in given
+        if weekday:
+            self.one_of(given["same"], "same", ("weekday",))
+        zone = self.zone(given["tz"]) if "tz" in given else "UTC"
+        if window is None or offset is None or zone is None:
+            return None
+        if "tz" in given and not complete and not events:
+            self.wrong(
+                given["tz"],
+                "`tz` without `complete: day`",
+                "it where days count: with `complete: day`, or for events that have only a day",
+                "add `complete: day`, or delete it",
+            )
+        if weekday and not complete:
+            self.wrong(
+                given["same"],
+                "`same: weekday` without `complete: day`",
+                "whole days to compare",
+                "add `complete: day`",
+            )
+            return None
+        if complete:
+            unit, words = (7 * DAY_US, "weeks, such as 8w") if weekday else (DAY_US, "days")
+            for word, span, whole in (("window", window, unit), ("offset", offset, DAY_US)):
+                if span % whole:
+                    self.wrong(
+                        given[word],
+                        f"{word} is {given[word].shown} with "
+                        + ("`same: weekday`" if weekday else "`complete: day`"),
+                        f"whole {words if whole == unit else 'days'}",
+                        "",
+                    )
+            if "bucket" in given:
+                self.wrong(
+                    given["bucket"], "`bucket` beside `complete: day`", "days are its buckets",
+                    "delete it",
+                )  # fmt: skip
+            if window > MOST_BUCKETS * DAY_US:
+                self.wrong(
+                    given["window"],
+                    f"window is {given['window'].shown}",
+                    f"at most {MOST_BUCKETS} days",
+                    "",
+                )
+            return Grid(0, zone), window, offset, True, weekday
+        width = width_for(window)
+        if "bucket" in given:
+            named = self.span(given["bucket"], "bucket")
+            if named is None:
+                return None
+            width = named
+            if named < SECOND_US or named > window or window > MOST_BUCKETS * named:
+                self.wrong(
+                    given["bucket"],
+                    f"bucket is {given['bucket'].shown} of a window of {given['window'].shown}",
+                    f"1s or longer, and 1 to {MOST_BUCKETS:,} of them in the window",
+                    "",
+                )
+        elif window > MOST_BUCKETS * width:
+            self.wrong(
+                given["window"],
+                f"window is {given['window'].shown}",
+                f"at most {MOST_BUCKETS} days",
+                "",
+            )
+        return Grid(width, zone), window, offset, False, False
+
+    def zone(self, node: Node) -> str | None:
+        name = self.text(node, "tz")
+        if not name:
+            return None
+        if not known_zone(name):
+            self.wrong(
+                node,
+                f"tz is {node.shown}, which is no time zone known here",
+                "a name of the IANA list, such as Europe/Berlin",
+                "",
+            )
+            return None
+        return name
 
     def values(self, node: Node) -> None:
         if node.kind != "map":
@@ -660,6 +1040,17 @@ class Declarations(Shapes):
             expr=tree,
             text=spec.text,
         )
+
+
+def words_of(node: Node) -> str:
+    """A scalar or a list of them, as written."""
+    if node.kind == "list":
+        return ", ".join(item.text for item in node.items)
+    return node.text
+
+
+def one_of(words: tuple[str, ...]) -> str:
+    return "one of " + ", ".join(f"`{word}`" for word in words)
 
 
 def nearest_key(spec: Node) -> str:

@@ -7,13 +7,13 @@ change. Whether a change `decides` follows from what `gate_digest` is made of.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import fields as parts_of
 from typing import Any
 
 import msgspec
 
-from handrail.gate.draft import Draft, DraftAggregate, DraftCase, DraftRule, DraftTiers
+from handrail.gate.draft import Draft, DraftCase, DraftRule, DraftTiers
 from handrail.gate.policy import Policy
+from handrail.gate.series import Aggregate
 from handrail.gate.syntax import Expr
 from handrail.model.canonical import canonical_bytes
 from handrail.model.errors import BadInput
@@ -199,14 +199,8 @@ def _item(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
-def _aggregate(made: DraftAggregate) -> str:
-    told = {part.name: getattr(made, part.name) for part in parts_of(made)}
-    skipped = ("name", "slot", "places", "kind")
-    return "; ".join(
-        f"{key} {_item(value)}"
-        for key, value in told.items()
-        if key not in skipped and value not in (None, (), False)
-    )
+def _aggregate(made: Aggregate) -> str:
+    return "; ".join(f"{key} {value}" for key, value in made.written)
 
 
 def _stakes(draft: Draft) -> str:

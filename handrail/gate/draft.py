@@ -9,6 +9,7 @@ from typing import Any
 from handrail.gate import values as val
 from handrail.gate.checker import NamedList, Scope
 from handrail.gate.sentence import Sentence
+from handrail.gate.series import Aggregate
 from handrail.gate.source import Node
 from handrail.gate.syntax import Expr
 from handrail.model.modes import Mode, OnUnknown, Severity
@@ -64,19 +65,6 @@ class DraftValue:
 
 
 @dataclass
-class DraftAggregate:
-    name: str
-    slot: int
-    function: str
-    over: str
-    field: str | None
-    by: tuple[str, ...]
-    window_us: int
-    places: int
-    kind: str
-
-
-@dataclass
 class DraftTiers:
     risks: list[tuple[str, Expr | None, str]]
     """Name, condition (None for `else`), its text."""
@@ -115,7 +103,7 @@ class Draft:
     plans: list[Plan] = made(default_factory=list)
     fields: dict[str, Field] = made(default_factory=dict)
     values: list[DraftValue] = made(default_factory=list)
-    aggregates: list[DraftAggregate] = made(default_factory=list)
+    aggregates: list[Aggregate] = made(default_factory=list)
     lists: dict[str, NamedList] = made(default_factory=dict)
     list_digests: dict[str, str] = made(default_factory=dict)
     file_digests: dict[str, str] = made(default_factory=dict)

@@ -100,7 +100,8 @@ POLICY = (
     Key("values", "named expressions; unknown if an input is missing or a divisor is 0",
         _map(_NUMBER_OR_TEXT)),
     Key("lists", "named lists: `[..]`, or `{file: lists/x.csv}`", _map(_ref("list"))),
-    Key("aggregates", "counts and sums over earlier decisions", _map(_ref("aggregate"))),
+    Key("aggregates", "figures over earlier decisions and recorded events",
+        _map(_ref("aggregate"))),
     Key(
         "otherwise",
         "mode when no rule fires and no tier says more; default `in_the_loop`, with tiers `auto`",
@@ -149,14 +150,56 @@ LIST = (
     Key("column", "name of the column in a CSV file with a header line", _TEXT),
 )
 
+FUNCTIONS = (
+    "count",
+    "sum",
+    "mean",
+    "stddev",
+    "smallest",
+    "largest",
+    "last",
+    "distinct",
+    "quantile",
+)
+"""What an aggregate may compute."""
+
 AGGREGATE = (
-    Key("sum", "field (int or decimal) to add up; or `count`", _TEXT),
-    Key("count", "`decisions`: how many there were; or `sum`", _enum("decisions")),
-    Key("over", "`decisions:submitted` or `decisions:released`",
-        _enum("decisions:submitted", "decisions:released"), required=True),
-    Key("by", "fields: one total for each of their values", _NAMES),
-    Key("window", "how far back, such as `24h`; the current decision is not part of it", _SPAN,
-        required=True),
+    Key("count", "how many there were: `events`, or `decisions`", _enum("decisions", "events")),
+    Key("sum", "number (int or decimal) to add up", _TEXT),
+    Key("mean", "number to take the mean of; with four more places", _TEXT),
+    Key("stddev", "number to take the standard deviation of (n - 1); with four more places", _TEXT),
+    Key("smallest", "number to take the smallest of", _TEXT),
+    Key("largest", "number to take the largest of", _TEXT),
+    Key("last", "field whose latest value it is", _TEXT),
+    Key("distinct", "field whose different values it counts: up to 256 exactly, more with a "
+        "standard error of 1.6 %", _TEXT),
+    Key("quantile", "the number of `of` below which this share lies, such as 0.95, from a "
+        "histogram of 1,000 bins",
+        {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1}),
+    Key("of", "number that `quantile` is taken of", _TEXT),
+    Key("between", "ends of the histogram, `[0, 1]`; default: `min` and `max` of the field",
+        {"type": "array", "minItems": 2, "maxItems": 2}),
+    Key("like", "an aggregate above: what is not said here is as there", _TEXT),
+    Key("over", "`decisions:submitted`, `decisions:released`, or `events:STREAM` for what was "
+        "recorded",
+        {"type": "string", "pattern": "^(decisions:(submitted|released)|events:[a-z].*)$"}),
+    Key("by", "fields: one value for each of theirs; events have them under the same names",
+        _NAMES),
+    Key("window", "how far back, such as `24h`; the current decision is not part of it", _SPAN),
+    Key("offset", "how long ago the window ends, such as `7d` for the week before", _SPAN),
+    Key("bucket", "how finely time is kept: a window reaches back up to one bucket further than it "
+        "says; default 1/96 of the window or finer", _SPAN),
+    Key("complete", "`day`: whole days only, the running one left out", _enum("day")),
+    Key("same", "`weekday`: the median over the days of the window that are the same weekday as "
+        "the last complete day, which is not among them", _enum("weekday")),
+    Key("tz", "time zone of its days, such as `Europe/Berlin`; default UTC", _TEXT),
+    Key("min", "below so many samples (with `same`: days) it is unknown",
+        {"type": "integer", "minimum": 1}),
+    Key("lateness", "events that arrive later than this are reported and not counted; default: all "
+        "that are still kept count", _SPAN),
+    Key("places", "digits after the point of a number of events that is no field; 0 for an int",
+        {"type": "integer", "minimum": 0, "maximum": 12}),
+    Key("unit", "unit of a number of events that is no field", _TEXT),
 )  # fmt: skip
 
 RULE = (
@@ -273,20 +316,22 @@ UNAVAILABLE: dict[tuple[str, str], str] = {
     ("policy", "checks"): "run the check first and send its answer as a field",
     ("policy", "every"): "submit from a scheduler of your own",
     ("policy", "remember"): "add approved values to the list by a change of the policy",
-    ("aggregate", "offset"): "send the earlier value as a field",
-    ("aggregate", "like"): "send the compared value as a field",
-    ("aggregate", "complete"): "use a trailing `window`",
-    ("aggregate", "tz"): "use a trailing `window`",
-    ("aggregate", "same"): "send the baseline as a field",
-    ("aggregate", "min"): "an aggregate without decisions is 0",
-    ("aggregate", "quantile"): "send the threshold as a field",
-    ("aggregate", "max"): "send the value as a field",
-    ("aggregate", "mean"): "divide a `sum` by a `count` under `values:`",
-    ("aggregate", "distinct"): "send the value as a field",
-    ("aggregate", "last"): "send the value as a field",
     ("given", "tables"): "tables are not part of policies yet",
 }
 """Parts of the language that are planned and refused: (section, key) → what to do meanwhile."""
+
+INSTEAD: dict[tuple[str, str], str] = {
+    ("aggregate", "max"): "write `largest:`",
+    ("aggregate", "avg"): "write `mean:`",
+    ("aggregate", "average"): "write `mean:`",
+    ("aggregate", "std"): "write `stddev:`",
+    ("aggregate", "unique"): "write `distinct:`",
+    ("aggregate", "median"): "write `quantile: 0.5` and `of:`, or `same: weekday`",
+    ("aggregate", "percentile"): "write `quantile: 0.95` and `of:`",
+    ("aggregate", "timezone"): "write `tz:`",
+    ("aggregate", "group_by"): "write `by:`",
+}
+"""Keys that people try: (section, key) → what it is called here."""
 
 CALLS = (
     ("has(name)", "whether a field, value, aggregate or `confidence` has a value"),

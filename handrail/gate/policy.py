@@ -21,6 +21,7 @@ from handrail.gate.compile import Finding, Program
 from handrail.gate.draft import Draft, DraftCase, DraftRule, Plan, Row
 from handrail.gate.emit import UNSET
 from handrail.gate.reader import Reader
+from handrail.gate.series import Aggregate, Series
 from handrail.gate.shapes import TooMany
 from handrail.gate.source import read
 from handrail.model.canonical import canonical_bytes, digest
@@ -30,6 +31,7 @@ from handrail.model.policy import (
     AggregateAdd,
     AggregateRead,
     BadRecord,
+    Bucket,
     Field,
     IfOpen,
     Record,
@@ -109,6 +111,8 @@ class Policy:
         self.undo_us = draft.undo_us
         self.valid_us = draft.valid_us
         self.aggregates = tuple(made.name for made in draft.aggregates)
+        self._aggregates = {made.name: made for made in draft.aggregates}
+        self._series = tuple({made.series.id: made.series for made in draft.aggregates}.values())
         self.version = digest({"text": text, "files": draft.file_digests}).partition(":")[2]
         self.gate_digest = digest(_gate_tree(draft))
         self.cost = sum(1 for tree in _trees(draft) for _ in tree.walk())
@@ -262,60 +266,66 @@ class Policy:
 
     # ------------------------------------------------------------------ aggregates
 
-    def frozen_aggregates(self, ruling: Ruling) -> dict[str, int | None]:
+    def frozen_aggregates(self, ruling: Ruling) -> dict[str, Any]:
         """The aggregate values a ruling of this policy was made from, as `evaluate` takes them."""
-        found: dict[str, int | None] = {}
-        for made in self._draft.aggregates:
-            value = ruling.aggregates.get(made.name)
-            found[made.name] = (
-                None if value is None else int(Decimal(str(value)).scaleb(made.places, _MONEY))
-            )
-        return found
+        return {
+            made.name: made.given(ruling.aggregates.get(made.name))
+            for made in self._draft.aggregates
+        }
 
-    def aggregate_reads(self, record: Record) -> tuple[AggregateRead, ...]:
+    @property
+    def series(self) -> tuple[Series, ...]:
+        """What has to be kept for the aggregates, each series once."""
+        return self._series
+
+    @property
+    def aggregate_parts(self) -> tuple[Aggregate, ...]:
+        """The aggregates, in the order of the file."""
+        return tuple(self._draft.aggregates)
+
+    def horizon_us(self, series: Series) -> int:
+        """How far back the aggregates of this policy look at a series, µs."""
+        return max(
+            (made.horizon_us for made in self._draft.aggregates if made.series.id == series.id),
+            default=0,
+        )
+
+    def aggregate_reads(self, record: Record, now: int) -> tuple[AggregateRead, ...]:
         """What to resolve inside the decision's transaction, before it is counted itself.
 
-        An aggregate whose `by` fields are missing is left out: it stays unknown.
+        In the order in which they are to be read, the same for every decision. An aggregate whose
+        `by` fields are missing is left out: it stays unknown.
         """
         reads = []
         for made in self._draft.aggregates:
-            key = self._aggregate_key(record, made.by)
+            key = self._series_key(record, made.series)
             if key is not None:
-                reads.append(
-                    AggregateRead(
-                        name=made.name,
-                        function=made.function,
-                        over=made.over,
-                        field=made.field,
-                        key=key,
-                        window_us=made.window_us,
-                        places=made.places,
-                    )
-                )
+                reads.append(made.wanted(key, now))
+        if len(reads) > 1:
+            reads.sort(key=_lock_order)
         return tuple(reads)
 
-    def aggregate_adds(self, record: Record, over: str) -> tuple[AggregateAdd, ...]:
+    def aggregate_value(self, name: str, since: int | None, rows: list[Bucket], now: int) -> Any:
+        """The value of one aggregate from the buckets that were read for it."""
+        return self._aggregates[name].value(since, rows, now)
+
+    def aggregate_adds(self, record: Record, over: str, at: int) -> tuple[AggregateAdd, ...]:
         """What this decision adds when it is `submitted` or `released`."""
         adds = []
-        for made in self._draft.aggregates:
-            if made.over != over:
+        source = f"{over}:{self.workflow}"
+        for series in self._series:
+            if series.source != source:
                 continue
-            key = self._aggregate_key(record, made.by)
-            amount = 1
-            if made.field is not None:
-                value = record.slots[self._draft.scope.symbols[made.field].slot]
-                if value is None:
-                    continue
-                amount = int(Decimal(value).scaleb(made.places, _MONEY))
-            if key is not None:
-                adds.append(
-                    AggregateAdd(name=made.name, key=key, amount=amount, window_us=made.window_us)
-                )
+            value = None
+            if series.field is not None:
+                value = record.slots[self._draft.scope.symbols[series.field.field.name].slot]
+            add = series.add(self._series_key(record, series), value, at)
+            if add is not None:
+                adds.append(add)
         return tuple(adds)
 
-    def _aggregate_key(self, record: Record, by: tuple[str, ...]) -> tuple[str, ...] | None:
-        found = [self.stored(record, name) for name in by]
-        return None if None in found else tuple(_key_text(value) for value in found)
+    def _series_key(self, record: Record, series: Series) -> str | None:
+        return series.key(self.stored(record, part.field.name) for part in series.by)
 
     # ------------------------------------------------------------------ evaluation
 
@@ -326,13 +336,13 @@ class Policy:
         decision_id: str,
         evaluated_at: int,
         confidence: float | Mapping[str, float] | None = None,
-        aggregates: Mapping[str, int | None] | None = None,
+        aggregates: Mapping[str, Any] | None = None,
         stopped: str | None = None,
     ) -> Ruling:
         """The ruling: every rule and tier, strictest mode, sentences with values.
 
-        `evaluated_at` is µs UTC. `aggregates` maps names to whole numbers of 10^-places, as
-        `aggregate_reads` asked for them; one that is left out or None is unknown. `stopped` is
+        `evaluated_at` is µs UTC. `aggregates` maps names to the values that
+        `aggregate_value` gave; one that is left out or None is unknown. `stopped` is
         the reason given at the stop button: it turns a pass into a hold.
         """
         return self._evaluate(
@@ -340,12 +350,12 @@ class Policy:
         )
 
     def evaluate_case(self, record: Record, case: DraftCase) -> Ruling:
-        """The ruling of a case: its own lists and aggregates; aggregates it leaves out are 0."""
+        """The ruling of a case: its own lists and aggregates; others have seen nothing yet."""
         tail = self._tail
         if case.lists:
             tail = list(tail)
             self._fill_lists(tail, case.lists)
-        totals: dict[str, int | None] = {made.name: 0 for made in self._draft.aggregates}
+        totals: dict[str, Any] = {made.name: made.zero for made in self._draft.aggregates}
         totals.update(case.aggregates)
         return self._evaluate(record, "d_case", 0, case.confidence, totals, None, tail)
 
@@ -354,7 +364,7 @@ class Policy:
         record: Record,
         *,
         confidence: float | Mapping[str, float] | None = None,
-        aggregates: Mapping[str, int | None] | None = None,
+        aggregates: Mapping[str, Any] | None = None,
     ) -> list[Finding]:
         """Which rows of which rules are true or cannot be known, in the order of the file.
 
@@ -390,7 +400,7 @@ class Policy:
         self,
         rest: list[Any],
         confidence: float | Mapping[str, float] | None,
-        aggregates: Mapping[str, int | None],
+        aggregates: Mapping[str, Any],
     ) -> float | None:
         """Put aggregates and confidence into their places; the confidence as one number."""
         width = self._width
@@ -409,7 +419,7 @@ class Policy:
         decision_id: str,
         evaluated_at: int,
         confidence: float | Mapping[str, float] | None,
-        aggregates: Mapping[str, int | None],
+        aggregates: Mapping[str, Any],
         stopped: str | None,
         tail: list[Any],
     ) -> Ruling:
@@ -706,6 +716,10 @@ def _is_mapping(value: object) -> bool:
     return isinstance(value, Mapping)
 
 
+def _lock_order(read: AggregateRead) -> tuple[str, str]:
+    return read.series, read.key
+
+
 def _rank(mode: Mode) -> int:
     return mode.rank
 
@@ -814,8 +828,7 @@ def _gate_tree(draft: Draft) -> dict[str, Any]:
         ],
         "values": {value.name: value.expr.tree() for value in draft.values},
         "aggregates": {
-            a.name: [a.function, a.over, a.field, list(a.by), str(a.window_us)]
-            for a in draft.aggregates
+            a.name: list(a.said) for a in draft.aggregates
         },
         "money": draft.money and draft.money.expr.tree(),
         "rules": sorted(

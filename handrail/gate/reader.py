@@ -247,10 +247,7 @@ class Reader(Consequences):
                     continue
                 value = plain(spec)
                 try:
-                    if value is not None:
-                        places = found.places if found.kind == "decimal" else 0
-                        value = int(val.read_decimal(value, places).scaleb(places))
-                    aggregates[key.text] = value
+                    aggregates[key.text] = found.given(value)
                 except val.Wrong as error:
                     self.wrong(spec, f"{key.text} {error.message}")
         case.lists, case.aggregates = lists, aggregates

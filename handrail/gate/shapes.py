@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from handrail.gate import values as val
 from handrail.gate.checker import Fault, nearest
 from handrail.gate.draft import Draft
-from handrail.gate.language import SECTIONS, UNAVAILABLE
+from handrail.gate.language import INSTEAD, SECTIONS, UNAVAILABLE
 from handrail.gate.source import Node, shorten
 from handrail.model.errors import Mistake
 
@@ -101,7 +101,7 @@ class Shapes:
             elif extra:
                 found[key.text] = value
             else:
-                close = nearest(key.text, known)
+                close = INSTEAD.get((name, key.text)) or nearest(key.text, known)
                 self.wrong(
                     key,
                     f"`{shorten(key.text)}` is no key of a {name}",

@@ -15,6 +15,7 @@ from handrail.model.access import Token
 from handrail.model.errors import BadInput
 from handrail.model.feedback import Feedback, Label, PolicyVersion, Stop
 from handrail.model.noun import Noun
+from handrail.model.observation import Recorded
 from handrail.model.outcome import Grant, Outcome, Receipt, Redeemed
 from handrail.model.people import Person
 from handrail.model.review import Card
@@ -164,6 +165,24 @@ class AddLabel(Command, frozen=True, kw_only=True):
     wrong: bool | None = None
     loss: str | None = None
     at: str | None = None
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One observation as it is sent."""
+
+    key: str
+    """What names it: sent again, it is the same observation."""
+    at: str
+    """When it happened: RFC 3339 with a zone, or a day (`2026-11-30`) that lies where an
+    aggregate's own zone has it."""
+    facts: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+class Record(Command, frozen=True, kw_only=True):
+    """Record observations in a stream, for aggregates to read; each row is answered on its own."""
+
+    stream: str
+    rows: list[Row]
 
 
 class ListReviews(Command, frozen=True, kw_only=True):
@@ -642,6 +661,7 @@ ROUTES: dict[type[Command], Route] = {
     Confirm: _route("POST", "/grants/{grant_id}/confirm", Receipt),
     Resolve: _route("POST", "/grants/{grant_id}/resolve", Grant),
     ListDoubts: _route("GET", "/grants/doubts", list[Doubt]),
+    Record: _route("POST", "/events/{stream}", Recorded),
     ListReviews: _route("GET", "/reviews", list[Card]),
     Claim: _route("POST", "/reviews/claim", Seated),
     GetReview: _route("GET", "/reviews/{review_id}", Card),

@@ -20,6 +20,7 @@ PREFIXES = {
     "k": "claim token",
     "t": "API token",
     "i": "invitation",
+    "b": "batch of observations",
 }
 
 _PAIRS = [a + b for a in ALPHABET for b in ALPHABET]

@@ -87,36 +87,51 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AggregateRead(msgspec.Struct, frozen=True, kw_only=True):
-    """One aggregate the store resolves inside the decision's transaction.
+    """One aggregate as the store resolves it inside the decision's transaction.
 
-    The value is taken over earlier decisions only: the current one is not part of it.
+    The value is taken over what came before: the current decision is not part of it.
     """
 
     name: str
     function: str
-    """`count` or `sum`."""
-    over: str
-    """`submitted` or `released`: which decisions count, and at which moment."""
-    field: str | None = None
-    """The summed field; None for `count`."""
-    key: tuple[str, ...] = ()
-    """Values of the `by` fields as text, in the order of the policy."""
-    window_us: int
-    """Length of the trailing window, µs."""
-    places: int = 0
-    """The store keeps whole numbers of 10^-places of the field's unit."""
+    series: str
+    """Id of the series it reads."""
+    key: str
+    """The values of the `by` fields, as a JSON array of texts."""
+    start: int
+    """First bucket, µs UTC."""
+    end: int
+    """The buckets before this time, µs UTC."""
+    summed: bool
+    """Whether count and total of all these buckets together are enough."""
 
 
 class AggregateAdd(msgspec.Struct, frozen=True, kw_only=True):
-    """What one decision adds to one aggregate when it is submitted or released."""
+    """What one decision or observation adds to one series."""
 
-    name: str
-    key: tuple[str, ...] = ()
-    """Values of the `by` fields as text, in the order of the policy."""
-    amount: int
-    """Whole number of 10^-places of the field's unit; 1 for `count`."""
-    window_us: int
-    """How long the amount stays in the window, µs."""
+    series: str
+    keeps: str
+    """What the series keeps beside count and total; see `handrail.gate.series`."""
+    key: str
+    """The values of the `by` fields, as a JSON array of texts."""
+    bucket: int
+    """Start of the bucket, µs UTC."""
+    total: int
+    """Whole number of 10^-places of the field's unit; 0 where nothing is summed."""
+    at: int
+    """When it happened, µs UTC."""
+    value: Any = None
+    """What is folded into the bucket's body."""
+
+
+class Bucket(msgspec.Struct, frozen=True, kw_only=True):
+    """One bucket of a series, or the sum of several."""
+
+    bucket: int
+    """Its start, µs UTC."""
+    count: int
+    total: int
+    body: bytes | None = None
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):

@@ -20,6 +20,7 @@ from handrail.model.commands import (
     ROUTES,
     AcceptInvitation,
     Command,
+    Record,
     SignIn,
     Submit,
     SubmitBatch,
@@ -88,7 +89,7 @@ def _endpoint(kind: type[Command]) -> HTTPRouteHandler:
                 raise BadInput(f"the body says {fields[name]!r}, the path {given!r}", f"/{name}")
         if kind is Submit:
             _take_key(request, fields)
-        large = kind is SubmitBatch
+        large = kind in (SubmitBatch, Record)
         command = (
             await desk.work(_read, kind, fields)
             if large

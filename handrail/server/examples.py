@@ -39,6 +39,15 @@ EXAMPLES: dict[type[c.Command], dict[str, Any]] = {
     c.Withdraw: {"reason": "the campaign was cancelled"},
     c.Reverse: {"reason": "the budget was a typing mistake"},
     c.AddLabel: {"source": "finance", "wrong": True, "loss": "120.00"},
+    c.Record: {
+        "rows": [
+            {
+                "key": "4711/2026-11-29",
+                "at": "2026-11-29",
+                "facts": {"account": "a-17", "spend": "812.40", "leads": 14},
+            }
+        ]
+    },
     c.Redeem: {"digest": "sha256:" + "0" * 64, "run": _RUN, "lease_seconds": 300},
     c.Confirm: {"run": _RUN, "done": True},
     c.Resolve: {"answer": "happened", "note": "seen in the ad account"},

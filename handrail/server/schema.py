@@ -14,7 +14,7 @@ import msgspec
 
 import handrail
 from handrail.access import COMMAND_RIGHTS, RIGHTS, SCOPES, Rule, Tie, Way
-from handrail.model.commands import ROUTES, Command, Submit, SubmitBatch
+from handrail.model.commands import ROUTES, Command, Record, Submit, SubmitBatch
 from handrail.model.problem import CONTENT_TYPE
 from handrail.server.endpoint import OPEN
 from handrail.server.examples import EXAMPLES
@@ -274,6 +274,13 @@ def _operation(
         operation["description"] = (
             "The answer has one item a row, in order: its ruling, or the problem document of what "
             "was wrong with it. A wrong row stores nothing and stops no other."
+        )
+    if kind is Record:
+        operation["description"] = (
+            "The answer has one item a row, in order: `recorded`, `repeated` (it was there before, "
+            "and is not counted again), `late` (older than what is kept) or `bad`, with the "
+            "problem document of what was wrong with it. A bad row stores nothing and stops no "
+            "other."
         )
     return operation
 

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import msgspec
 
+from handrail.model.decision import Decision
+from handrail.model.outcome import Outcome
 from handrail.model.versions import ListEntry
+
+CLOCK_US = 86_400_000_000
+"""Rows stand in the order they were stored; a clock that was set back by less than this does not
+make a walk back in time end too early."""
 
 encode = msgspec.json.Encoder(order="deterministic").encode
 """The stored bytes of a noun: JSON, fields in their order, keys of maps sorted."""
@@ -38,3 +45,24 @@ def decode_limits(text: str) -> dict[str, str]:
 def list_body(entries: Iterable[ListEntry]) -> bytes:
     """What the log commits to of a stored list: its values, each with the end of its time."""
     return encode(sorted((entry.value, entry.expires_at) for entry in entries))
+
+
+_LOW = 2**32 - 1
+
+
+def split(total: int) -> tuple[int, int]:
+    """A whole number as two columns, high * 2^32 + low: their sums add up to its sums."""
+    return total >> 32, total & _LOW
+
+
+def joined(high: int, low: int) -> int:
+    """The number that `split` took apart, or the sum of several."""
+    return (high << 32) + low
+
+
+_outcome = msgspec.json.Decoder(Outcome[Any]).decode
+
+
+def approved(decision: Decision, outcome: bytes) -> Decision:
+    """The decision with what its stored outcome approved in the place of its proposal."""
+    return msgspec.structs.replace(decision, proposal=_outcome(outcome).approved)

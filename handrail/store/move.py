@@ -52,6 +52,10 @@ TABLES = (
     "stops",
     "notices",
     "counters",
+    "series",
+    "buckets",
+    "streams",
+    "observations",
     "audit_entries",
     "audit_head",
     "checkpoints",
@@ -160,7 +164,7 @@ def _copy(source: apsw.Connection, target: Session, table: str) -> int:
     columns = target.all(_COLUMNS, (target.schema, table))
     names = [str(name) for name, _ in columns]
     flags = [place for place, (_, kind) in enumerate(columns) if kind == "boolean"]
-    key = names.index("key") if table == "counters" else None
+    key = names.index("key") if table in ("counters", "buckets") else None
 
     def read() -> Iterator[list[Any]]:
         for found in source.execute(f"SELECT {', '.join(names)} FROM {table}"):

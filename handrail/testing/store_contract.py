@@ -40,6 +40,7 @@ from handrail.model.modes import (
     Severity,
     Verdict,
 )
+from handrail.model.observation import Observation
 from handrail.model.outcome import Grant, Outcome
 from handrail.model.people import Person, SubjectKey
 from handrail.model.review import Act, Review, Round, Seat, Vote
@@ -1351,6 +1352,214 @@ class StoreContract:
         assert count(1, 61) == (1, 10**15)
         assert count(61, 99) == (0, 0)
         assert count(0, 99, "c") == (0, 0)
+
+    # ------------------------------------------------------------------ series and observations
+
+    def test_buckets_add_up_exactly(self) -> None:
+        large = 2**90
+
+        def use_case(tx: Transaction) -> None:
+            tx.buckets.start("s1", "events:spend", 500)
+            tx.buckets.start("s2", "events:spend", 0)
+            tx.buckets.add("s1", '["a"]', 0, 1, 1420, None)
+            tx.buckets.add("s1", '["a"]', 0, 2, -1421, None)
+            tx.buckets.add("s1", '["a"]', 60, 1, large, None)
+            tx.buckets.add("s1", '["a"]', 120, 1, -large - 5, None)
+            tx.buckets.add("s1", '["b"]', 60, 7, 5, None)
+            tx.buckets.add("s2", '["a"]', 60, 9, 9, None)
+
+        self.write(use_case)
+
+        def total(start: int, end: int, key: str = '["a"]') -> tuple[int | None, int, int]:
+            found = self.read(lambda tx: tx.buckets.total("s1", key, start, end))
+            return found.since, found.count, found.total
+
+        assert total(0, 61) == (500, 4, large - 1)
+        assert total(0, 60) == (500, 3, -1)
+        assert total(0, 121) == (500, 5, -6)
+        assert total(1, 60) == (500, 0, 0)
+        assert total(0, 99, '["c"]') == (500, 0, 0)
+        gone = self.read(lambda tx: tx.buckets.total("s3", '["a"]', 0, 99))
+        assert (gone.since, gone.count, gone.total) == (None, 0, 0)
+        rows = self.read(lambda tx: tx.buckets.rows("s1", '["a"]', 1, 121))
+        assert [(row.bucket, row.count, row.total, row.body) for row in rows] == [
+            (60, 1, large, None),
+            (120, 1, -large - 5, None),
+        ]
+        assert self.read(lambda tx: tx.buckets.keys("s1", 60, 9)) == ['["a"]', '["b"]']
+        assert self.read(lambda tx: tx.buckets.keys("s1", 61, 9)) == ['["a"]']
+        assert self.read(lambda tx: tx.buckets.keys("s1", 0, 1)) == ['["a"]']
+
+    def test_bodies_are_folded_and_a_series_begins_again(self) -> None:
+        long = '["' + "ü" * 900 + '"]'
+
+        def grow(tx: Transaction) -> None:
+            for letter in (b"x", b"y"):
+                tx.buckets.add("s", long, 60, 1, 0, lambda body, one=letter: (body or b"") + one)  # type: ignore[misc]
+
+        self.write(lambda tx: tx.buckets.start("s", "submitted:w", 7))
+        self.write(grow)
+        self.write(grow)
+        self.write(lambda tx: tx.buckets.late("s", 3))
+        self.write(lambda tx: tx.buckets.cover("s", 5))
+        assert self.read(lambda tx: tx.buckets.all()) == [("s", "submitted:w", 7, 3)]
+        self.write(lambda tx: tx.buckets.cover("s", 60))
+        (row,) = self.read(lambda tx: tx.buckets.rows("s", long, 0, 99))
+        assert (row.count, row.body) == (4, b"xyxy")
+        ((_, same),) = self.read(lambda tx: list(tx.buckets.whole("s")))
+        assert same == row
+        assert self.write(lambda tx: tx.buckets.prune("s", 60)) == 0
+        assert self.write(lambda tx: tx.buckets.prune("s", 61)) == 1
+        self.write(grow)
+        self.write(lambda tx: tx.buckets.start("s", "submitted:w", 9))
+        assert self.read(lambda tx: tx.buckets.all()) == [("s", "submitted:w", 9, 0)]
+        assert self.read(lambda tx: tx.buckets.since("s")) == 9
+        assert self.read(lambda tx: list(tx.buckets.whole("s"))) == []
+        self.write(grow)
+        self.write(lambda tx: tx.buckets.drop("s"))
+        assert self.read(lambda tx: tx.buckets.all()) == []
+        assert self.read(lambda tx: tx.buckets.since("s")) is None
+        assert self.read(lambda tx: list(tx.buckets.whole("s"))) == []
+
+    def test_a_whole_series_is_read_in_order(self) -> None:
+        def use_case(tx: Transaction) -> None:
+            tx.buckets.start("s", "events:x", 0)
+            for number in range(2_300):
+                tx.buckets.add("s", f'["{number % 7}"]', number, 1, number, None)
+
+        self.write(use_case)
+        found = self.read(lambda tx: list(tx.buckets.whole("s")))
+        assert [(key, row.bucket, row.total) for key, row in found] == sorted(
+            (f'["{number % 7}"]', number, number) for number in range(2_300)
+        )
+
+    def test_what_one_use_case_added_is_taken_back_with_it(self) -> None:
+        def fails(tx: Transaction) -> None:
+            tx.buckets.add("s", "[]", 0, 1, 1, lambda body: b"new")
+            tx.observations.insert(self.observation("k1"))
+            raise Oops
+
+        self.write(lambda tx: tx.buckets.start("s", "events:x", 0))
+        self.write(lambda tx: tx.buckets.add("s", "[]", 0, 1, 5, lambda body: b"old"))
+        with raises(Oops):
+            self.write(fails)
+        (row,) = self.read(lambda tx: tx.buckets.rows("s", "[]", 0, 1))
+        assert (row.count, row.total, row.body) == (1, 5, b"old")
+        assert self.read(lambda tx: tx.observations.get("spend", "bot", "k1")) is None
+
+    def test_nobody_counts_past_a_limit_they_read(self) -> None:
+        """Two decisions never both see nine of ten."""
+        self.write(lambda tx: tx.buckets.start("s", "submitted:w", 0))
+
+        def one(tx: Transaction, key: str) -> bool:
+            if tx.buckets.total("s", key, 0, 99).count >= 10:
+                return False
+            tx.buckets.add("s", key, 3, 1, 100, lambda body: (body or b"") + b".")
+            return True
+
+        def task(number: int) -> int:
+            key = f'["{number % 2}"]'
+            return sum(self.store.write(lambda tx: one(tx, key)) for _ in range(5))
+
+        for result in (results := self.race(task)):
+            assert not isinstance(result, BaseException), result
+        assert sum(int(result) for result in results if isinstance(result, int)) == 20
+        for key in ('["0"]', '["1"]'):
+            (row,) = self.read(lambda tx, key=key: tx.buckets.rows("s", key, 0, 99))  # type: ignore[misc]
+            assert (row.count, row.total, row.body) == (10, 1000, b"." * 10)
+
+    def observation(self, key: str, **more: Any) -> Observation:
+        given: dict[str, Any] = {
+            "stream": "spend",
+            "submitter": "bot",
+            "batch": "b1",
+            "at": 100,
+            "day": False,
+            "recorded_at": 200,
+            "facts": {"spend": "1.50", "tags": ["ü", None], "n": 7},
+        }
+        return Observation(key=key, **{**given, **more})
+
+    def test_observations_are_kept_by_stream_submitter_and_key(self) -> None:
+        one = self.observation("k")
+        for other in (
+            one,
+            self.observation("k", stream="leads"),
+            self.observation("k", submitter="bot2"),
+            self.observation("k2", day=True, at=50),
+        ):
+            assert self.write(lambda tx, other=other: tx.observations.insert(other))  # type: ignore[misc]
+            assert not self.write(
+                lambda tx, other=other: tx.observations.insert(replace(other, at=7))  # type: ignore[misc]
+            )
+        assert self.read(lambda tx: tx.observations.get("spend", "bot", "k")) == one
+        assert self.read(lambda tx: tx.observations.get("spend", "bot", "k3")) is None
+        found = self.read(lambda tx: tx.observations.since("spend", 0, 9))
+        assert [(f.submitter, f.key) for f in found] == [("bot", "k"), ("bot2", "k"), ("bot", "k2")]
+        assert [f.key for f in self.read(lambda tx: tx.observations.since("spend", 51, 9))] == [
+            "k",
+            "k",
+        ]
+        assert [
+            f.submitter for f in self.read(lambda tx: tx.observations.since("spend", 0, 1))
+        ] == ["bot2"]
+        assert len(self.read(lambda tx: tx.observations.of_batch("b1"))) == 4
+        assert self.read(lambda tx: tx.observations.of_batch("b2")) == []
+
+    def test_a_stream_forgets_from_its_start(self) -> None:
+        def fill(tx: Transaction) -> None:
+            tx.observations.begin("spend")
+            tx.observations.begin("spend")
+            tx.observations.begin("leads")
+            for number in range(9):
+                tx.observations.insert(self.observation(f"k{number}", at=number))
+
+        self.write(fill)
+        assert self.read(lambda tx: tx.observations.streams()) == [("leads", 0), ("spend", 0)]
+        assert self.write(lambda tx: tx.observations.prune("spend", 6, 4)) == 4
+        assert self.write(lambda tx: tx.observations.prune("spend", 6, 4)) == 2
+        assert self.write(lambda tx: tx.observations.prune("spend", 3, 4)) == 0
+        assert self.read(lambda tx: tx.observations.kept_from("spend")) == 6
+        assert self.read(lambda tx: tx.observations.kept_from("leads")) == 0
+        assert self.read(lambda tx: tx.observations.kept_from("other")) == 0
+        assert len(self.read(lambda tx: tx.observations.since("spend", 0, 99))) == 3
+
+    def test_one_of_many_records_an_observation(self) -> None:
+        def task(number: int) -> list[bool]:
+            rows = [self.observation(f"k{n}") for n in range(5)]
+            return self.store.write(lambda tx: [tx.observations.insert(row) for row in rows])
+
+        won = [result for result in self.race(task) if isinstance(result, list)]
+        assert len(won) == THREADS
+        assert [sum(one[n] for one in won) for n in range(5)] == [1] * 5
+
+    def test_decisions_are_walked_back_in_time(self) -> None:
+        first, second, third, fourth = (
+            self.file(submitted_at=at, workflow=workflow)
+            for at, workflow in ((10, "a"), (20, "b"), (30, "a"), (40, "a"))
+        )
+        walk = self.read(lambda tx: tx.decisions.submitted("a", 11, 9))
+        assert walk == [(40, fourth), (30, third)]
+        assert self.read(lambda tx: tx.decisions.submitted("a", 0, 1)) == [(40, fourth)]
+        assert self.read(lambda tx: tx.decisions.submitted("b", 0, 9)) == [(20, second)]
+
+        def release(tx: Transaction, decision: Decision, at: int) -> None:
+            grant = self.grant(decision, minted_at=at)
+            tx.grants.insert(grant)
+            tx.outcomes.insert(
+                self.outcome(decision, approved={"n": at}, released=True, grant_id=grant.id)
+            )
+
+        self.write(lambda tx: release(tx, first, 50))
+        self.write(lambda tx: release(tx, third, 60))
+        # Granted once more, it is not released once more.
+        self.write(lambda tx: tx.grants.insert(self.grant(third, minted_at=70)))
+        late = (60, replace(third, proposal={"n": 60}))
+        early = (50, replace(first, proposal={"n": 50}))
+        assert self.read(lambda tx: tx.decisions.released("a", 0, 9)) == [late, early]
+        assert self.read(lambda tx: tx.decisions.released("a", 51, 9)) == [late]
+        assert self.read(lambda tx: tx.decisions.released("a", 0, 1)) == [late]
+        assert self.read(lambda tx: tx.decisions.released("b", 0, 9)) == []
 
     # ------------------------------------------------------------------ the log
 

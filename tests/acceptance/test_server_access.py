@@ -55,8 +55,9 @@ BOUND = {
     "GetPolicy",
     "DiffPolicies",
     "PolicyHistory",
+    "Record",
 }
-"""Operations about a workflow that the request names itself."""
+"""Operations about a workflow that the request names itself, or that reads the stream it names."""
 REFUSALS = {401, 403, 404}
 
 
@@ -75,6 +76,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
 
     payout = REFUND.replace("workflow: refund", "workflow: payout")
     slow = REFUND.replace("undo: 0s", "undo: 30s")
+    slow += "aggregates: {seen: {count: events, over: events:spend, window: 1h}}\n"
     with serve_net(folder, refund=slow, payout=payout) as net:
         made = Scene(net, net.program(net.token("reader", "metrics:read")).get("/schema").json())
         made.callers["nobody"] = net.program()
@@ -129,6 +131,7 @@ def things(scene: Scene, name: str) -> dict[str, str]:
         "digest": open_grant["digest"],
         "under_way": under_way["grant_id"],
         "workflow": "refund",
+        "stream": "spend",
         "token_id": "t_" + "0" * 26,
     }
 

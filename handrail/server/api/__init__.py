@@ -6,6 +6,7 @@ from handrail.server.api import (
     access,
     audit,
     decisions,
+    events,
     feedback,
     grants,
     people,
@@ -16,6 +17,7 @@ from handrail.server.api import (
 
 HANDLERS: list[HTTPRouteHandler] = [
     *decisions.handlers,
+    *events.handlers,
     *grants.handlers,
     *reviews.handlers,
     *stops.handlers,

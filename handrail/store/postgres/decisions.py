@@ -12,9 +12,9 @@ from handrail.model.errors import Conflict, NotFound
 from handrail.model.people import folded
 from handrail.model.ruling import Ruling
 from handrail.ports import Filed, Past, StateRow
-from handrail.store.codec import encode
+from handrail.store.codec import CLOCK_US, approved, encode
 from handrail.store.postgres.queries import queries
-from handrail.store.postgres.session import Session
+from handrail.store.postgres.session import PAGE, Session
 
 _SQL = queries("decisions")
 _INSERT = _SQL["insert"]
@@ -164,6 +164,31 @@ class PostgresDecisions:
         rows = self._session.pages(_SQL["past"], (workflow,))
         for _, body, ruling, verdict, checked, label in rows:
             yield Past(body=body, ruling=ruling, verdict=verdict, checked=checked, label=label)
+
+    def submitted(self, workflow: str, since: int, limit: int) -> list[tuple[int, Decision]]:
+        found: list[tuple[int, Decision]] = []
+        for _, at, body in self._pages("submitted", (workflow,)):
+            if at < since - CLOCK_US or len(found) >= limit:
+                break
+            if at >= since:
+                found.append((at, _decision(body)))
+        return found
+
+    def released(self, workflow: str, since: int, limit: int) -> list[tuple[int, Decision]]:
+        found: list[tuple[int, Decision]] = []
+        for _, at, of, body, outcome in self._pages("released", ()):
+            if at < since - CLOCK_US or len(found) >= limit:
+                break
+            if at >= since and of == workflow:
+                found.append((at, approved(_decision(body), outcome)))
+        return found
+
+    def _pages(self, name: str, params: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
+        """All rows of a query that goes on before its first column, a page at a time."""
+        last = NEWEST
+        while rows := self._session.all(_SQL[name], (*params, last, PAGE)):
+            yield from rows
+            last = rows[-1][0]
 
     def find(
         self,

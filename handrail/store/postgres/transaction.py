@@ -11,11 +11,13 @@ import psycopg
 from handrail.ports import StateRow, Tallies
 from handrail.store.postgres.access import PostgresAccess
 from handrail.store.postgres.audit import PostgresAudit
+from handrail.store.postgres.buckets import PostgresBuckets
 from handrail.store.postgres.counters import PostgresCounters
 from handrail.store.postgres.decisions import PostgresDecisions
 from handrail.store.postgres.grants import PostgresGrants
 from handrail.store.postgres.labels import PostgresLabels
 from handrail.store.postgres.lists import PostgresLists
+from handrail.store.postgres.observations import PostgresObservations
 from handrail.store.postgres.outbox import PostgresOutbox
 from handrail.store.postgres.outcomes import PostgresOutcomes
 from handrail.store.postgres.people import PostgresPeople
@@ -51,6 +53,8 @@ class PostgresTransaction:
         self.stops = PostgresStops(session)
         self.outbox = PostgresOutbox(session)
         self.counters = PostgresCounters(session)
+        self.buckets = PostgresBuckets(session)
+        self.observations = PostgresObservations(session)
         self.audit = PostgresAudit(session)
         self.topics: set[str] = set()
         """Topics to wake after the commit."""

@@ -1,4 +1,4 @@
-"""Bucketed counters behind the policies' aggregates."""
+"""Bucketed counters of what happens how often."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from handrail.model.errors import Conflict, NotFound
 from handrail.model.people import folded
 from handrail.model.ruling import Ruling
 from handrail.ports import Filed, Past, StateRow
-from handrail.store.codec import encode
+from handrail.store.codec import CLOCK_US, approved, encode
 from handrail.store.sqlite.queries import Execute, queries
 
 _SQL = queries("decisions")
@@ -30,6 +30,8 @@ _decision = msgspec.json.Decoder(Decision).decode
 _ruling = msgspec.json.Decoder(Ruling).decode
 
 NEWEST = 2**63 - 1
+PAGE = 1_000
+"""Rows read at a time where many are wanted."""
 
 
 def _filed(row: tuple[Any, ...]) -> Filed:
@@ -40,6 +42,14 @@ def _filed(row: tuple[Any, ...]) -> Filed:
         review_id=review_id,
         settled=bool(settled),
     )
+
+
+def _pages(execute: Execute, sql: str, params: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
+    """All rows of a query that goes on before its first column, a page at a time."""
+    last = NEWEST
+    while rows := execute(sql, (*params, last, PAGE)).fetchall():
+        yield from rows
+        last = rows[-1][0]
 
 
 class SqliteDecisions:
@@ -110,6 +120,24 @@ class SqliteDecisions:
     def past(self, workflow: str) -> Iterator[Past]:
         for body, ruling, verdict, checked, label in self._execute(_SQL["past"], (workflow,)):
             yield Past(body=body, ruling=ruling, verdict=verdict, checked=checked, label=label)
+
+    def submitted(self, workflow: str, since: int, limit: int) -> list[tuple[int, Decision]]:
+        found: list[tuple[int, Decision]] = []
+        for _, at, body in _pages(self._execute, _SQL["submitted"], (workflow,)):
+            if at < since - CLOCK_US or len(found) >= limit:
+                break
+            if at >= since:
+                found.append((at, _decision(body)))
+        return found
+
+    def released(self, workflow: str, since: int, limit: int) -> list[tuple[int, Decision]]:
+        found: list[tuple[int, Decision]] = []
+        for _, at, of, body, outcome in _pages(self._execute, _SQL["released"], ()):
+            if at < since - CLOCK_US or len(found) >= limit:
+                break
+            if at >= since and of == workflow:
+                found.append((at, approved(_decision(body), outcome)))
+        return found
 
     def find(
         self,

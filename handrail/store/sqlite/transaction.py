@@ -10,11 +10,13 @@ import msgspec
 from handrail.ports import StateRow, Tallies
 from handrail.store.sqlite.access import SqliteAccess
 from handrail.store.sqlite.audit import Mark, SqliteAudit
+from handrail.store.sqlite.buckets import SqliteBuckets
 from handrail.store.sqlite.counters import SqliteCounters
 from handrail.store.sqlite.decisions import SqliteDecisions
 from handrail.store.sqlite.grants import SqliteGrants
 from handrail.store.sqlite.labels import SqliteLabels
 from handrail.store.sqlite.lists import SqliteLists
+from handrail.store.sqlite.observations import SqliteObservations
 from handrail.store.sqlite.outbox import SqliteOutbox
 from handrail.store.sqlite.outcomes import SqliteOutcomes
 from handrail.store.sqlite.people import SqlitePeople
@@ -50,6 +52,8 @@ class SqliteTransaction:
         self.stops = SqliteStops(connection)
         self.outbox = SqliteOutbox(connection)
         self.counters = SqliteCounters(connection)
+        self.buckets = SqliteBuckets(connection)
+        self.observations = SqliteObservations(connection)
         self.audit = SqliteAudit(connection, writing=writing)
         self._now = 0
         self.topics: set[str] = set()

@@ -24,6 +24,7 @@ SAMPLES: dict[str, Any] = {
     "vote id": V,
     "grant id": G,
     "label id": L,
+    "batch id": "b_" + "0" * 26,
     "person id": P,
     "token id": T,
     "invitation id": N,

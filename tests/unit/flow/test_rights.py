@@ -21,6 +21,8 @@ from .access import NOBODY, PASSWORD, Office
 from .conftest import PROGRAM, REFUND
 
 RUN = "run-0123456789abcdef"
+READS = "aggregates: {seen: {count: events, over: events:spend, window: 1h}}\n"
+"""Recording in a stream takes rights in the workflows whose policies read it."""
 ELSEWHERE = REFUND.replace("workflow: refund", "workflow: payout").replace(
     "team:refunds", "team:payouts"
 )
@@ -117,7 +119,7 @@ class Scene(SimpleNamespace):
 @pytest.fixture(scope="module")
 def scene() -> Iterator[Scene]:
     office = Office()
-    office.policy()
+    office.policy(REFUND + READS)
     office.policy(ELSEWHERE)
     brief = office.send(c.MakeToken(name="brief", scopes=tuple(SCOPES), workflows=("*",), days=1))
     actors = {"nobody": NOBODY, "expired": recognise(brief.secret, office.ports)}
@@ -206,6 +208,9 @@ COMMANDS: dict[type[c.Command], Callable[[Scene, Any], c.Command]] = {
     c.Withdraw: lambda s, it: c.Withdraw(decision_id=it.decision, reason="no more"),
     c.Reverse: lambda s, it: c.Reverse(decision_id=it.decision, reason="wrong"),
     c.AddLabel: lambda s, it: c.AddLabel(decision_id=it.decision, wrong=True, source="audit"),
+    c.Record: lambda s, it: c.Record(
+        stream="spend", rows=[c.Row(key="k", at="2026-09-01T08:00:00Z", facts={"amount": 1})]
+    ),
     c.Redeem: lambda s, it: c.Redeem(grant_id=it.granted, digest=s.passed.digest, run=RUN + "-new"),
     c.Confirm: lambda s, it: c.Confirm(grant_id=it.doubt, run=RUN, done=True),
     c.Resolve: lambda s, it: c.Resolve(grant_id=it.doubt, answer="happened", note="saw it"),
@@ -323,6 +328,7 @@ def wanted(kind: type[c.Command], name: str) -> int:
             c.GetPolicy,
             c.DiffPolicies,
             c.PolicyHistory,
+            c.Record,
         )
         if elsewhere and bound:
             return False

@@ -387,27 +387,23 @@ rules:
 def test_aggregates_are_read_by_key_and_added_in_whole_numbers(policy: Make, ruled: Rule) -> None:
     made = policy(AGGREGATES)
     record = made.ingest({"who": "bo", "kind": "a"}, {"n": 12.34})
-    spent, asked = made.aggregate_reads(record)
-    assert (spent.name, spent.function, spent.over, spent.field) == (
-        "spent",
-        "sum",
-        "released",
-        "n",
+    now = 1_790_000_123_456_789
+    reads = {read.name: read for read in made.aggregate_reads(record, now)}
+    spent, asked = reads["spent"], reads["asked"]
+    assert (spent.function, spent.key, spent.summed) == ("sum", '["bo","a"]', True)
+    assert spent.start == (now - 86_400_000_000) // 900_000_000 * 900_000_000
+    assert (asked.function, asked.key) == ("count", "[]")
+    assert asked.start == (now - 90_000_000) // 1_000_000 * 1_000_000
+    assert [(r.series, r.key) for r in made.aggregate_reads(record, now)] == sorted(
+        (r.series, r.key) for r in reads.values()
     )
-    assert (spent.key, spent.window_us, spent.places) == (("bo", "a"), 86_400_000_000, 2)
-    assert (asked.name, asked.function, asked.field, asked.key, asked.places) == (
-        "asked",
-        "count",
-        None,
-        (),
-        0,
-    )
-    (released,) = made.aggregate_adds(record, "released")
-    assert (released.name, released.key, released.amount) == ("spent", ("bo", "a"), 1234)
-    (submitted,) = made.aggregate_adds(record, "submitted")
-    assert (submitted.name, submitted.amount, submitted.window_us) == ("asked", 1, 90_000_000)
+    (released,) = made.aggregate_adds(record, "released", now)
+    assert (released.series, released.key, released.total) == (spent.series, spent.key, 1234)
+    assert released.bucket == now // 900_000_000 * 900_000_000
+    (submitted,) = made.aggregate_adds(record, "submitted", now)
+    assert (submitted.series, submitted.total) == (asked.series, 0)
     without = made.ingest({"who": "bo", "kind": "a"})
-    assert made.aggregate_adds(without, "released") == ()
+    assert made.aggregate_adds(without, "released", now) == ()
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,20 @@ PLANS = {
     "audit.leaf": "audit_entries by rowid (rowid=?)",
     "audit.node": "audit_entries by rowid (rowid=?)",
     "audit.size": "audit_entries by rowid, one end",
+    "buckets.body": "buckets by key (series=? AND key=? AND bucket=?)",
+    "buckets.cover": "series by key (id=?)",
+    "buckets.empty": "buckets by key (series=?)",
+    "buckets.forget": "series by key (id=?)",
+    "buckets.keys": "buckets by key (series=?)",
+    "buckets.late": "series by key (id=?)",
+    "buckets.prune": "buckets by key (series=?)",
+    "buckets.rows": "buckets by key (series=? AND key=? AND bucket>? AND bucket<?)",
+    "buckets.set_body": "buckets by key (series=? AND key=? AND bucket=?)",
+    "buckets.since": "series by key (id=?)",
+    "buckets.total": (
+        "buckets by key (series=? AND key=? AND bucket>? AND bucket<?); series by key (id=?)"
+    ),
+    "buckets.whole": "buckets by key (series=?)",
     "counters.read": "counters by key (scope=? AND key=? AND bucket>? AND bucket<?)",
     "decisions.attach": "decisions by id (id=?)",
     "decisions.by_key": "decisions by decisions_key (key=? AND workflow=? AND submitter=?)",
@@ -52,8 +66,10 @@ PLANS = {
         "d by decisions_workflow (workflow=?); o by decision (decision=?); "
         "r by id (id=?); l by labels_decision (decision=?)"
     ),
+    "decisions.released": ("g by rowid (rowid<?); o by decision (decision=?); d by id (id=?)"),
     "decisions.seq_of": "decisions by id (id=?)",
     "decisions.settle": "decisions by id (id=?)",
+    "decisions.submitted": "decisions by decisions_workflow (workflow=? AND seq<?)",
     "decisions.unsettled_of": ("decisions by decisions_open_subject (workflow=? AND subject=?)"),
     "grants.current": "grants by grants_decision (decision=?)",
     "grants.get": "grants by id (id=?)",
@@ -69,6 +85,16 @@ PLANS = {
         "(workflow=? AND name=? AND since=? AND value=?)"
     ),
     "lists.version": "list_versions by key (workflow=? AND name=?)",
+    "observations.get": (
+        "observations by stream, submitter, key (stream=? AND submitter=? AND key=?)"
+    ),
+    "observations.keep_from": "streams by key (name=?)",
+    "observations.kept_from": "streams by key (name=?)",
+    "observations.of_batch": "observations by observations_batch (batch=?)",
+    "observations.prune": (
+        "observations by rowid (rowid=?); observations by observations_at (stream=? AND at<?)"
+    ),
+    "observations.since": "observations by observations_at (stream=? AND at>?)",
     "outbox.due": "notices by notices_due (next_at>? AND next_at<?)",
     "outbox.put": "notices by id (id=?)",
     "outcomes.body": "outcomes by decision (decision=?)",
@@ -120,6 +146,8 @@ WALKS = {
     # Small tables.
     "access.tokens": "all of tokens",
     "audit.checkpoints": "all of checkpoints by size",
+    "buckets.all": "all of series",
+    "observations.streams": "all of streams",
     "audit.head": "all of audit_head",
     "audit.last_checkpoint": "all of checkpoints by size",  # from its end; one row
     "people.all": "all of people",

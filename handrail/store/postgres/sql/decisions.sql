@@ -143,3 +143,16 @@ SELECT d.seq, d.body, d.ruling,
     (SELECT l.body FROM labels l WHERE l.decision = d.id ORDER BY l.seq + 0 DESC LIMIT 1)
 FROM decisions d
 WHERE d.workflow = $1 AND d.seq + 0 > $2 ORDER BY d.seq + 0 LIMIT $3;
+
+-- name: submitted
+SELECT seq, submitted_at, body FROM decisions
+WHERE workflow = $1 AND seq + 0 < $2 ORDER BY seq + 0 DESC LIMIT $3;
+
+-- name: released
+SELECT g.seq, g.minted_at, d.workflow, d.body, o.body
+FROM grants AS g
+JOIN LATERAL (
+    SELECT body FROM outcomes WHERE decision = g.decision AND grant_id = g.id OFFSET 0
+) AS o ON true
+JOIN LATERAL (SELECT workflow, body FROM decisions WHERE id = g.decision OFFSET 0) AS d ON true
+WHERE g.seq < $1 ORDER BY g.seq DESC LIMIT $2;

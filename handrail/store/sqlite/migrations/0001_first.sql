@@ -255,6 +255,44 @@ CREATE TABLE counters (
     PRIMARY KEY (scope, key, bucket)
 ) STRICT, WITHOUT ROWID;
 
+-- What the policies' aggregates are read from. A total is high * 2^32 + low, so that sums of what
+-- may be added stay exact far beyond 64 bits.
+CREATE TABLE series (
+    id TEXT PRIMARY KEY,
+    source TEXT NOT NULL,
+    since INTEGER NOT NULL,
+    late INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE buckets (
+    series TEXT NOT NULL,
+    key TEXT NOT NULL,
+    bucket INTEGER NOT NULL,
+    count INTEGER NOT NULL,
+    high INTEGER NOT NULL,
+    low INTEGER NOT NULL,
+    body BLOB,
+    PRIMARY KEY (series, key, bucket)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE streams (
+    name TEXT PRIMARY KEY,
+    kept_from INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE observations (
+    seq INTEGER PRIMARY KEY,
+    stream TEXT NOT NULL,
+    submitter TEXT NOT NULL,
+    key TEXT NOT NULL,
+    batch TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    day INTEGER NOT NULL CHECK (day IN (0, 1)),
+    recorded_at INTEGER NOT NULL,
+    facts BLOB NOT NULL,
+    UNIQUE (stream, submitter, key)
+) STRICT;
+CREATE INDEX observations_at ON observations (stream, at, seq);
+CREATE INDEX observations_batch ON observations (batch, seq);
+
 -- The log: one row an entry. Beside the leaf hash stand the tree nodes that the entry completed,
 -- 32 bytes each, lowest level first: node (level, index) is in row (index + 1) * 2^level - 1. So a
 -- commit touches the end of one table and no other page.

@@ -104,3 +104,14 @@ SELECT d.body, d.ruling,
     (SELECT l.body FROM labels l WHERE l.decision = d.id ORDER BY l.seq DESC LIMIT 1)
 FROM decisions d
 WHERE d.workflow = ?1 ORDER BY d.seq;
+
+-- name: submitted
+SELECT seq, submitted_at, body FROM decisions
+WHERE workflow = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3;
+
+-- name: released
+SELECT g.seq, g.minted_at, d.workflow, d.body, o.body
+FROM grants AS g
+CROSS JOIN outcomes AS o ON o.decision = g.decision AND o.grant_id = g.id
+CROSS JOIN decisions AS d ON d.id = g.decision
+WHERE g.seq < ?1 ORDER BY g.seq DESC LIMIT ?2;

@@ -42,6 +42,18 @@ PLANS: dict[str, str] = {
     "audit.rows": "audit_entries by audit_entries_pkey (idx)",
     "audit.nodes": "sort; audit_entries by audit_entries_pkey (idx)",
     "audit.head": "audit_head by audit_head_pkey (one)",
+    "buckets.body": "buckets by buckets_pkey (series, key, bucket)",
+    "buckets.cover": "series by series_pkey (id)",
+    "buckets.empty": "buckets by buckets_pkey (series)",
+    "buckets.forget": "series by series_pkey (id)",
+    "buckets.keys": "buckets by buckets_pkey (series, bucket)",
+    "buckets.late": "series by series_pkey (id)",
+    "buckets.prune": "buckets by buckets_pkey (series, bucket)",
+    "buckets.rows": "buckets by buckets_pkey (series, key, bucket)",
+    "buckets.set_body": "buckets by buckets_pkey (series, key, bucket)",
+    "buckets.since": "series by series_pkey (id)",
+    "buckets.total": ("series by series_pkey (id); buckets by buckets_pkey (series, key, bucket)"),
+    "buckets.whole": "buckets by buckets_pkey (series, key, bucket)",
     "counters.read": "counters by counters_pkey (scope, key, bucket)",
     "decisions.get": "decisions by decisions_id_key (id)",
     "decisions.take": "decisions by decisions_id_key (id); reviews by reviews_id_key (id)",
@@ -63,6 +75,11 @@ PLANS: dict[str, str] = {
         "outcomes by outcomes_decision_key (decision); reviews by reviews_id_key (id); "
         "labels by labels_decision (decision)"
     ),
+    "decisions.released": (
+        "grants by grants_pkey (seq); outcomes by outcomes_decision_key (decision); "
+        "decisions by decisions_id_key (id)"
+    ),
+    "decisions.submitted": "decisions by decisions_workflow (workflow, seq)",
     "decisions.seq_of": "decisions by decisions_id_key (id)",
     "decisions.find_by_key": "sort; decisions by decisions_key (key)",
     "decisions.find_by_subject": "decisions by decisions_subject (subject, seq)",
@@ -94,6 +111,14 @@ PLANS: dict[str, str] = {
         "list_entries by list_entries_workflow_name_since_value_key (workflow, name, since, value)"
     ),
     "lists.version": "list_versions by list_versions_pkey (workflow, name)",
+    "observations.get": "observations by observations_key (key, stream, submitter)",
+    "observations.keep_from": "streams by streams_pkey (name)",
+    "observations.kept_from": "streams by streams_pkey (name)",
+    "observations.of_batch": "observations by observations_batch (batch)",
+    "observations.prune": (
+        "observations by observations_at (stream, at); observations by observations_pkey (seq)"
+    ),
+    "observations.since": "observations by observations_at (stream, at)",
     "outbox.due": "notices by notices_due (next_at)",
     "outbox.put": "notices by notices_id_key (id)",
     "outcomes.get": "outcomes by outcomes_decision_key (decision)",
@@ -177,6 +202,8 @@ WALKS: dict[str, str] = {
     # Small tables.
     "access.tokens": "all of tokens by tokens_pkey",
     "audit.checkpoints": "all of checkpoints by checkpoints_size_key",
+    "buckets.all": "all of series by series_pkey",
+    "observations.streams": "all of streams by streams_pkey",
     "people.all": "all of people by people_pkey",
     "policies.workflows": "all of active_policies by active_policies_pkey",
     "stops.all": "all of stops by stops_pkey",
@@ -258,6 +285,13 @@ INSERT INTO list_entries (workflow, name, value, since, body)
 SELECT 'w' || n % 3, 'l' || n % 9, 'x' || n, n, '' FROM generate_series(1, 500) AS n;
 INSERT INTO subject_keys SELECT 'w' || n % 3, 's' || n, '', n FROM generate_series(1, 500) AS n;
 INSERT INTO counters SELECT 's', 'k' || n % 9, n, 1, 1 FROM generate_series(1, 500) AS n;
+INSERT INTO series SELECT 's' || n, 'events:x', 0, 0 FROM generate_series(1, 50) AS n;
+INSERT INTO buckets SELECT 's' || n % 5, 'k' || n % 9, n, 1, 0, 1, NULL
+FROM generate_series(1, 2000) AS n;
+INSERT INTO streams SELECT 't' || n, 0 FROM generate_series(1, 50) AS n;
+INSERT INTO observations (stream, submitter, key, batch, at, day, recorded_at, facts)
+SELECT 't' || n % 5, 'b', 'k' || n, 'b' || n / 10, n, false, n, '{}'
+FROM generate_series(1, 2000) AS n;
 INSERT INTO notices (id, topic, addressed, text, made_at, attempts, next_at)
 SELECT 'n' || n, 't', '[]', '', n, 0, n FROM generate_series(1, 500) AS n;
 INSERT INTO sessions (hash, person, made_at, seen_at, until, last)
