@@ -59,7 +59,8 @@ class Who(msgspec.Struct, frozen=True, kw_only=True):
 
     def within(self, workflow: str) -> bool:
         """Whether their rights hold in this workflow (`*`: in all of them)."""
-        return EVERYWHERE in self.workflows or workflow in self.workflows
+        where = self.workflows
+        return EVERYWHERE in where or workflow in where
 
 
 class Thing(msgspec.Struct, frozen=True, kw_only=True):
@@ -172,12 +173,13 @@ def allow(who: Who, what: type[Command] | str | Rule, thing: Thing = NOTHING) ->
     raise Denied(why)
 
 
+_NO_WAY = Rule(ways=())
+
+
 def _rule(what: type[Command] | str | Rule) -> Rule:
-    if isinstance(what, Rule):
-        return what
-    if isinstance(what, str):
-        return Rule(ways=(Way(what),))
-    return COMMAND_RIGHTS.get(what) or Rule(ways=())
+    if isinstance(what, type):
+        return COMMAND_RIGHTS.get(what, _NO_WAY)
+    return what if isinstance(what, Rule) else Rule(ways=(Way(what),))
 
 
 def _why_not(who: Who, rule: Rule, thing: Thing) -> str | None:
@@ -187,8 +189,11 @@ def _why_not(who: Who, rule: Rule, thing: Thing) -> str | None:
     if thing.workflow is not None and not who.within(thing.workflow):
         where = ", ".join(who.workflows)
         return f"the token {who.name} is for {where}; this is {thing.workflow}"
-    held = [way for way in rule.ways if way.right in who.rights]
-    if not any(way.tie is None or _tied(who, thing, way.tie) for way in held):
+    for way in rule.ways:
+        if way.right in who.rights and (way.tie is None or _tied(who, thing, way.tie)):
+            break
+    else:
+        held = [way for way in rule.ways if way.right in who.rights]
         return _missing(who, rule, held, thing)
     person = who.person
     if person is not None and not person.active and (rule.not_own or rule.within_limits):

@@ -7,7 +7,6 @@ said. No command answers with any of it except through here.
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ import msgspec
 
 from handrail.access.rights import Rule, Tie, Way
 from handrail.access.rules import Thing, Who, is_among, may
+from handrail.model.canonical import keyed_digest
 from handrail.model.commands import (
     Ask,
     Assign,
@@ -88,7 +88,7 @@ def card_digest(shown: Shown, secret: bytes) -> str:
             [(decision.id, decision.body_digest) for decision in shown.attached],
         ]
     )
-    return "card:" + hmac.digest(secret, body, "sha256").hex()[:40]
+    return "card:" + keyed_digest(secret, body).hex()[:40]
 
 
 def is_blind(

@@ -12,14 +12,12 @@ on erasure, after which the commitment says nothing and the log still verifies.
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from typing import Annotated, Any
 
 import msgspec
 import rfc8785
 
-from handrail.model.canonical import canonical_bytes
+from handrail.model.canonical import canonical_bytes, keyed_digest
 from handrail.model.errors import BadInput
 
 INTEGER_LIMIT = 2**53
@@ -94,13 +92,13 @@ def commit(key: bytes, value: Any) -> str:
     under the same key gives the same 64 characters; without the key nothing can be learned.
     """
     _check_key(key)
-    return hmac.digest(key, canonical_bytes(value), "sha256").hex()
+    return keyed_digest(key, canonical_bytes(value)).hex()
 
 
 def commit_bytes(key: bytes, content: bytes) -> str:
     """As `commit`, for bytes that are canonical already (so they are not encoded twice)."""
     _check_key(key)
-    return hmac.digest(key, content, "sha256").hex()
+    return keyed_digest(key, content).hex()
 
 
 def field_key(subject_key: bytes, field: str) -> bytes:
@@ -110,7 +108,7 @@ def field_key(subject_key: bytes, field: str) -> bytes:
     other, and destroying the one subject key destroys them all (RFC 5869 uses the same step).
     """
     _check_key(subject_key)
-    return hmac.digest(subject_key, FIELD_KEY_CONTEXT + field.encode(), hashlib.sha256)
+    return keyed_digest(subject_key, FIELD_KEY_CONTEXT + field.encode())
 
 
 def _check_key(key: bytes) -> None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -49,51 +50,57 @@ class Kind(msgspec.Struct, frozen=True):
     """True (or a match) for a value of this kind."""
     expected: str
     """The end of the sentence `… is 12; expected …`."""
+    text: Callable[[str], Any] | None = None
+    """`accepts` for what is known to be text; None where no text is of this kind."""
 
 
-_ID = re.compile(r"[a-z]_[0-9abcdefghjkmnpqrstvwxyz]{26}\Z")
-_HEX64 = re.compile(r"[0-9a-f]{64}\Z")
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}\Z")
-_DECIMAL = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?\Z")
+_HEX64 = re.compile(r"[0-9a-f]{64}")
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_DECIMAL = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?")
 # Names are chosen by policies and operators. An "@" would let an e-mail address in.
-_NAME = re.compile(r"[^\x00-\x1f\x7f@]{1,200}\Z")
-_VERSIONED = re.compile(r"[^\x00-\x1f\x7f@]{1,200}@[0-9A-Za-z._:+-]{1,100}\Z")
-_AUDIENCE = re.compile(
-    r"(team|role):[^\x00-\x1f\x7f@]{1,200}\Z|p_[0-9abcdefghjkmnpqrstvwxyz]{26}\Z"
-)
+_NAME = re.compile(r"[^\x00-\x1f\x7f@]{1,200}")
+_VERSIONED = re.compile(r"[^\x00-\x1f\x7f@]{1,200}@[0-9A-Za-z._:+-]{1,100}")
+_AUDIENCE = re.compile(r"(team|role):[^\x00-\x1f\x7f@]{1,200}|p_[0-9abcdefghjkmnpqrstvwxyz]{26}")
 
 
-def _text(pattern: re.Pattern[str]) -> Callable[[Any], Any]:
-    match = pattern.match
-    return lambda value: type(value) is str and match(value)
+def _often(pattern: re.Pattern[str]) -> Callable[[str], bool]:
+    """A test that remembers what it saw: names and versions come again and again."""
+    match = pattern.fullmatch
+
+    @lru_cache(maxsize=1024)
+    def test(text: str) -> bool:
+        return match(text) is not None
+
+    return test
+
+
+def _text(name: str, test: Callable[[str], Any], expected: str) -> Kind:
+    return Kind(name, lambda value: type(value) is str and test(value), expected, test)
 
 
 def _id(prefix: str, noun: str) -> Kind:
-    match = _ID.match
-    return Kind(
-        f"{noun} id",
-        lambda value: type(value) is str and value[:1] == prefix and match(value),
-        f"a {noun} id ({prefix}_ and 26 characters)",
-    )
+    pattern = re.compile(prefix + r"_[0-9abcdefghjkmnpqrstvwxyz]{26}")
+    return _text(f"{noun} id", pattern.fullmatch, f"a {noun} id ({prefix}_ and 26 characters)")
 
 
 def _one_of(vocabulary: Iterable[str]) -> Kind:
     words = tuple(str(word) for word in vocabulary)
-    allowed = frozenset(words)
-    return Kind(
-        "one of " + ", ".join(words),
-        lambda value: type(value) is str and value in allowed,
-        "one of " + ", ".join(words),
-    )
+    said = "one of " + ", ".join(words)
+    return _text(said, frozenset(words).__contains__, said)
 
 
 def _many(kind: Kind, plural: str) -> Kind:
     accepts = kind.accepts
-    return Kind(
-        plural,
-        lambda value: type(value) is list and all(accepts(item) for item in value),
-        f"an array, each item {kind.expected}",
-    )
+
+    def all_of(value: Any) -> bool:
+        if type(value) is not list:
+            return False
+        for item in value:  # noqa: SIM110 - a generator would cost more than it saves
+            if not accepts(item):
+                return False
+        return True
+
+    return Kind(plural, all_of, f"an array, each item {kind.expected}")
 
 
 DECISION = _id("d", "decision")
@@ -116,26 +123,28 @@ TIME = Kind(
     "a time in microseconds since 1970 UTC",
 )
 FLAG = Kind("flag", lambda value: type(value) is bool, "true or false")
-DECIMAL = Kind("decimal", _text(_DECIMAL), "a decimal string such as 1234.50")
-NAME = Kind("name", _text(_NAME), "a name of 1 to 200 characters without @ or control characters")
+DECIMAL = _text("decimal", _DECIMAL.fullmatch, "a decimal string such as 1234.50")
+_is_name = _often(_NAME)
+NAME = _text("name", _is_name, "a name of 1 to 200 characters without @ or control characters")
 NAMES = _many(NAME, "names")
-POLICY = Kind("policy version", _text(_VERSIONED), "workflow@version")
+POLICY = _text("policy version", _often(_VERSIONED), "workflow@version")
 AUDIENCE = _many(
-    Kind("", _text(_AUDIENCE), "team:…, role:… or a person id (p_…), never a handle"), "audience"
+    _text("", _AUDIENCE.fullmatch, "team:…, role:… or a person id (p_…), never a handle"),
+    "audience",
 )
-COMMITMENT = Kind(
-    "commitment", _text(_HEX64), "64 hexadecimal digits from handrail.audit.entry.commit"
+COMMITMENT = _text(
+    "commitment", _HEX64.fullmatch, "64 hexadecimal digits from handrail.audit.entry.commit"
 )
-DIGEST = Kind("policy digest", _text(_DIGEST), "sha256: and 64 hexadecimal digits")
-ACTOR = Kind(
+DIGEST = _text("policy digest", _often(_DIGEST), "sha256: and 64 hexadecimal digits")
+ACTOR = _text(
     "actor",
-    _text(_NAME),
+    _is_name,
     "a person id (p_…), `system`, or the name of a program without @ or control characters",
 )
 DECISIONS = _many(DECISION, "decision ids")
-ROUND = Kind(
+ROUND = _text(
     "round id",
-    _text(re.compile(r"r_[0-9abcdefghjkmnpqrstvwxyz]{26}/[1-9][0-9]*\Z")),
+    re.compile(r"r_[0-9abcdefghjkmnpqrstvwxyz]{26}/[1-9][0-9]*").fullmatch,
     "a review id, a slash and the number of the round",
 )
 
@@ -460,7 +469,18 @@ _FIELDS: dict[str, dict[str, Kind]] = {
 _REQUIRED: dict[str, tuple[str, ...]] = {
     name: tuple(kind.required) for name, kind in CATALOGUE.items()
 }
-_PLAIN = frozenset((str, int, bool, list))
+_TESTS: dict[str, tuple[frozenset[str], dict[str, Any], dict[str, Any]]] = {
+    name: (
+        frozenset(kind.required),
+        {field: of.text for field, of in _FIELDS[name].items() if of.text is not None},
+        {field: of.accepts for field, of in _FIELDS[name].items()},
+    )
+    for name, kind in CATALOGUE.items()
+}
+"""By entry type: the required fields, how text is tested in each field, and any other value."""
+
+
+_NO_TESTS: tuple[frozenset[str], dict[str, Any], dict[str, Any]] = (frozenset(("",)), {}, {})
 
 
 def entry(type_: str, /, *, at: int, actor: str, **fields: Any) -> dict[str, Any]:
@@ -474,16 +494,27 @@ def entry(type_: str, /, *, at: int, actor: str, **fields: Any) -> dict[str, Any
     {'type': 'stop.set', 'at': 1, 'actor': 'system', 'workflow': '*'}
     """
     made: dict[str, Any] = {"type": type_, "at": at, "actor": actor}
+    required, texts, others = _TESTS.get(type_, _NO_TESTS)
+    sound = type(at) is int and 0 <= at < INTEGER_LIMIT and type(actor) is str
+    sound = sound and _is_name(actor)
     for name, value in fields.items():
         if value is None:
             continue
-        if type(value) not in _PLAIN:
-            if isinstance(value, Enum):
-                value = value.value
-            elif type(value) is tuple:
-                value = [item.value if isinstance(item, Enum) else item for item in value]
+        kind = type(value)
+        if kind is not str and isinstance(value, Enum):
+            value = value._value_
+            kind = type(value)
+        if kind is str:
+            test = texts.get(name)
+        else:
+            if kind is tuple:
+                value = [item._value_ if isinstance(item, Enum) else item for item in value]
+            test = others.get(name)
+        if test is None or not test(value):
+            sound = False
         made[name] = value
-    validate(made)
+    if not sound or not made.keys() >= required:
+        validate(made)  # which says what is wrong
     return made
 
 

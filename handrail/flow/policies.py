@@ -49,7 +49,9 @@ def activate(policy: Policy, files: dict[str, str], actor: Actor, ports: Ports) 
 
     `files` holds the text of each list file the policy names, so that the version is whole.
     """
-    return ports.store.write(lambda tx: _from_file(tx, policy, files, actor, ports))
+    version = ports.store.write(lambda tx: _from_file(tx, policy, files, actor, ports))
+    ports.shelf.put(version.version, policy)  # or the first submit would read it again
+    return version
 
 
 def take_file(

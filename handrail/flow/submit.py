@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import hmac
 from typing import Any
 
 import msgspec
@@ -17,6 +16,7 @@ from handrail.flow.records import audience, key_of, note, owner_of
 from handrail.flow.refusals import tell
 from handrail.flow.who import able, decision_thing, enter, stake_in
 from handrail.gate import IfOpen, Policy, Record, read_confidence
+from handrail.model.canonical import keyed_digest
 from handrail.model.commands import Preview, RowAnswer, Submit, SubmitBatch, Withdraw
 from handrail.model.decision import Decision
 from handrail.model.errors import BadInput, Conflict, HandrailError, NotFound, Unknown
@@ -367,22 +367,21 @@ def _fallback_route(policy: Policy) -> Route:
 
 def _throw(policy: Policy, ruling: Ruling, secret: bytes) -> tuple[Coin, ...]:
     """Independent coins, seeded by the secret and the server-made id: nobody can steer them."""
-    sampling = policy.sampling
-    if ruling.lane is Lane.PASS:
-        chances = {"uniform": sampling.spot_check, "active": sampling.active_check}
-    elif ruling.lane is Lane.HOLD:
-        chances = {"blind": sampling.blind}
-    else:
+    if ruling.lane is Lane.REFUSE:
         return ()
-    seed = hmac.digest(secret, f"coins:{ruling.decision_id}".encode(), "sha256")
-    return tuple(
-        Coin(
-            kind=kind,
-            probability=probability,
-            drawn=int.from_bytes(seed[at : at + 8], "big") / 2**64 < probability,
-        )
-        for at, (kind, probability) in zip((0, 8), chances.items(), strict=False)
+    sampling = policy.sampling
+    seed = keyed_digest(secret, b"coins:" + ruling.decision_id.encode())
+    if ruling.lane is Lane.HOLD:
+        return (_coin("blind", sampling.blind, seed[:8]),)
+    return (
+        _coin("uniform", sampling.spot_check, seed[:8]),
+        _coin("active", sampling.active_check, seed[8:16]),
     )
+
+
+def _coin(kind: str, probability: float, seed: bytes) -> Coin:
+    drawn = int.from_bytes(seed) / 2**64 < probability
+    return Coin(kind=kind, probability=probability, drawn=drawn)
 
 
 def _make_way(

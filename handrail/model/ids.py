@@ -23,15 +23,21 @@ PREFIXES = {
     "b": "batch of observations",
 }
 
-_PAIRS = [a + b for a in ALPHABET for b in ALPHABET]
+_PAIRS = tuple(a + b for a in ALPHABET for b in ALPHABET)
 
 
 def new_id(prefix: str, now_us: int) -> str:
     """A new id such as `d_01kakz…`, for a thing made at `now_us` (µs since 1970 UTC)."""
-    number = (now_us // 1000) << 80 | secrets.randbits(80)
-    pairs = _PAIRS
-    digits = [pairs[number >> shift & 1023] for shift in range(120, -1, -10)]
-    return prefix + "_" + "".join(digits)
+    number = (now_us // 1000) << 80 | int.from_bytes(secrets.token_bytes(10))
+    pair = _PAIRS
+    # Written out: a loop takes more than twice as long, and a submit makes three ids.
+    return (
+        f"{prefix}_{pair[number >> 120 & 1023]}{pair[number >> 110 & 1023]}"
+        f"{pair[number >> 100 & 1023]}{pair[number >> 90 & 1023]}{pair[number >> 80 & 1023]}"
+        f"{pair[number >> 70 & 1023]}{pair[number >> 60 & 1023]}{pair[number >> 50 & 1023]}"
+        f"{pair[number >> 40 & 1023]}{pair[number >> 30 & 1023]}{pair[number >> 20 & 1023]}"
+        f"{pair[number >> 10 & 1023]}{pair[number & 1023]}"
+    )
 
 
 def is_id(text: object, prefix: str) -> bool:

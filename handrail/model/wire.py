@@ -90,8 +90,53 @@ def read_json(body: bytes | str, *, limit: int = MAX_BODY_BYTES) -> Any:
     return value
 
 
-def check_wire(value: Any, pointer: str = "", depth: int = 0) -> None:
+def check_wire(value: Any, pointer: str = "") -> None:
     """Raise `BadInput` with a pointer unless `value` is a plain, finite, well-formed wire value."""
+    if not _is_wire(value, 0):
+        _say_what_is_wrong(value, pointer, 0)
+
+
+def _is_wire(value: Any, depth: int) -> bool:
+    """Whether all is well. Text is looked at in place: most values are objects of short texts."""
+    kind = type(value)
+    if kind is str:
+        return value.isascii() or _is_unicode(value)
+    if kind is dict:
+        if depth >= MAX_DEPTH:
+            return False
+        for key, item in value.items():
+            if type(key) is not str or not (key.isascii() or _is_unicode(key)):
+                return False
+            if type(item) is str:
+                if not (item.isascii() or _is_unicode(item)):
+                    return False
+            elif not _is_wire(item, depth + 1):
+                return False
+        return True
+    if kind is int:
+        return -MAX_INT <= value <= MAX_INT  # type: ignore[no-any-return]
+    if kind is float:
+        return math.isfinite(value)
+    if kind is list:
+        if depth >= MAX_DEPTH:
+            return False
+        for item in value:  # noqa: SIM110 - a generator would cost more than it saves
+            if not _is_wire(item, depth + 1):
+                return False
+        return True
+    return value is None or kind is bool
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _say_what_is_wrong(value: Any, pointer: str, depth: int) -> None:
+    """Raise `BadInput` with a pointer to the first mistake."""
     kind = type(value)
     if kind is str:
         if not value.isascii():
@@ -119,14 +164,13 @@ def check_wire(value: Any, pointer: str = "", depth: int = 0) -> None:
         for key, item in value.items():
             if type(key) is not str:
                 raise BadInput(f"the key {key!r} is not text", pointer)
-            if not key.isascii():
-                check_wire(key, pointer, depth + 1)
-            check_wire(item, f"{pointer}/{escape_pointer(key)}", depth + 1)
+            _say_what_is_wrong(key, pointer, depth + 1)
+            _say_what_is_wrong(item, f"{pointer}/{escape_pointer(key)}", depth + 1)
     elif kind is list:
         if depth >= MAX_DEPTH:
             raise BadInput(f"nests deeper than {MAX_DEPTH} levels; flatten it", pointer)
         for index, item in enumerate(value):
-            check_wire(item, f"{pointer}/{index}", depth + 1)
+            _say_what_is_wrong(item, f"{pointer}/{index}", depth + 1)
     else:
         raise BadInput(f"a {kind.__name__} is not a JSON value", pointer)
 

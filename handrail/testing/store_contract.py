@@ -1298,6 +1298,46 @@ class StoreContract:
             self.write(lambda tx: tx.subjects.insert(replace(key, key=bytes(32))))
         assert self.read(lambda tx: tx.subjects.key_of("refunds", "s")) == key
 
+    def test_what_holds_for_all_is_seen_at_once_and_not_after_a_rollback(self) -> None:
+        """Stops and active policies are read by every submit, so a store may keep them."""
+        first = PolicyVersion(
+            workflow="refunds",
+            version="v1",
+            gate_digest="sha256:" + "a" * 64,
+            text="a",
+            files={},
+            path="refunds.yaml",
+            activated_at=1,
+            activated_by="ana",
+            active=True,
+        )
+        stop = Stop(workflow="refunds", reason="a test", by="ana", at=1)
+
+        def seen(tx: Transaction) -> tuple[str | None, Stop | None]:
+            return tx.policies.active("refunds"), tx.stops.get("refunds")
+
+        def change(tx: Transaction) -> None:
+            tx.policies.activate(replace(first, version="v2"))
+            tx.stops.put(stop)
+            assert seen(tx) == ("v2", stop)
+            raise Conflict("changed its mind")
+
+        assert self.write(seen) == (None, None)
+        self.write(lambda tx: tx.policies.activate(first))
+        assert self.write(seen) == ("v1", None)
+        with raises(Conflict):
+            self.write(change)
+        assert self.write(seen) == ("v1", None)
+        cleared: list[Any] = [
+            seen,
+            lambda tx: tx.stops.put(stop),
+            seen,
+            lambda tx: tx.stops.clear("refunds"),
+            seen,
+        ]
+        found = self.store.write_many(cleared)
+        assert [found[0], found[2], found[4]] == [("v1", None), ("v1", stop), ("v1", None)]
+
     def test_a_workflows_own_stop_goes_before_the_one_for_all(self) -> None:
         own = Stop(workflow="refunds", reason="bad model", by="ana", at=1)
         every = Stop(workflow="*", reason="fire", by="bob", at=2)

@@ -21,14 +21,29 @@ _activation = msgspec.json.Decoder(Activation).decode
 
 
 class SqlitePolicies:
-    """See `handrail.ports.Policies`."""
+    """See `handrail.ports.Policies`.
 
-    def __init__(self, connection: apsw.Connection) -> None:
+    Every submit asks which version is active: the writer, through whom alone that changes, keeps
+    what it found until then.
+    """
+
+    def __init__(self, connection: apsw.Connection, *, writing: bool) -> None:
         self._execute: Execute = connection.execute
+        self._writing = writing
+        self._active: dict[str, str] = {}
+
+    def forget(self) -> None:
+        """Something was rolled back, or changes."""
+        self._active.clear()
 
     def active(self, workflow: str) -> str | None:
-        row = self._execute(_ACTIVE, (workflow,)).fetchone()
-        return row[0] if row else None
+        found = self._active.get(workflow)
+        if found is None:
+            row = self._execute(_ACTIVE, (workflow,)).fetchone()
+            found = row[0] if row else None
+            if found is not None and self._writing:
+                self._active[workflow] = found
+        return found
 
     def get(self, workflow: str, version: str) -> PolicyVersion | None:
         row = self._execute(_SQL["get"], (workflow, version)).fetchone()
@@ -38,6 +53,7 @@ class SqlitePolicies:
         self._execute(_SQL["put"], (policy.workflow, policy.version, encode(policy)))
 
     def activate(self, policy: PolicyVersion) -> None:
+        self.forget()
         self.put(policy)
         self._execute(_SQL["activate"], (policy.workflow, policy.version))
 

@@ -11,6 +11,7 @@ from handrail.store.sqlite.queries import Execute, queries
 
 _SQL = queries("stops")
 _GET = _SQL["get"]
+_MOST_KNOWN = 1_000
 
 
 def _stop(row: tuple[Any, ...]) -> Stop:
@@ -18,13 +19,32 @@ def _stop(row: tuple[Any, ...]) -> Stop:
 
 
 class SqliteStops:
-    """See `handrail.ports.Stops`."""
+    """See `handrail.ports.Stops`.
 
-    def __init__(self, connection: apsw.Connection) -> None:
+    Every submit asks, and hardly any changes it: the writer, through whom alone it changes, keeps
+    what it found until then.
+    """
+
+    def __init__(self, connection: apsw.Connection, *, writing: bool) -> None:
         self._connection = connection
         self._execute: Execute = connection.execute
+        self._writing = writing
+        self._known: dict[str, Stop | None] = {}
+
+    def forget(self) -> None:
+        """Something was rolled back, or changes."""
+        self._known.clear()
 
     def get(self, workflow: str) -> Stop | None:
+        if not self._writing:
+            return self._get(workflow)
+        if workflow not in self._known:
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            self._known[workflow] = self._get(workflow)
+        return self._known[workflow]
+
+    def _get(self, workflow: str) -> Stop | None:
         rows = self._execute(_GET, (workflow,)).fetchall()
         if not rows:
             return None
@@ -32,9 +52,11 @@ class SqliteStops:
         return _stop(own[0] if own else rows[0])
 
     def put(self, stop: Stop) -> None:
+        self.forget()
         self._execute(_SQL["put"], (stop.workflow, stop.reason, stop.by, stop.at))
 
     def clear(self, workflow: str) -> bool:
+        self.forget()
         self._execute(_SQL["clear"], (workflow,))
         return self._connection.changes() == 1
 

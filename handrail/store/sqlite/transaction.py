@@ -46,10 +46,10 @@ class SqliteTransaction:
         self.labels = SqliteLabels(connection)
         self.people = SqlitePeople(connection)
         self.access = SqliteAccess(connection)
-        self.policies = SqlitePolicies(connection)
+        self.policies = SqlitePolicies(connection, writing=writing)
         self.lists = SqliteLists(connection)
         self.subjects = SqliteSubjects(connection)
-        self.stops = SqliteStops(connection)
+        self.stops = SqliteStops(connection, writing=writing)
         self.outbox = SqliteOutbox(connection)
         self.counters = SqliteCounters(connection)
         self.buckets = SqliteBuckets(connection)
@@ -66,6 +66,7 @@ class SqliteTransaction:
     def start(self, now: int) -> Mark:
         """Begin a unit of work at `now`; the mark takes the log back should it fail."""
         self._now = now
+        self.subjects.forget()
         return self.audit.mark()
 
     def kept(self) -> None:
@@ -81,6 +82,9 @@ class SqliteTransaction:
     def back_to(self, mark: Mark) -> None:
         """The unit of work failed: nothing of it is left in memory."""
         self.audit.back_to(mark)
+        self.subjects.forget()
+        self.stops.forget()
+        self.policies.forget()
         self._mine.clear()
         self._mine_at = None
 

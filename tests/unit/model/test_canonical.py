@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import math
 from typing import Any
 
@@ -10,7 +11,7 @@ import rfc8785
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from handrail.model.canonical import _plain, canonical_bytes, digest
+from handrail.model.canonical import _plain, canonical_bytes, digest, keyed_digest
 from handrail.model.errors import BadInput
 
 values = st.recursive(
@@ -33,6 +34,14 @@ values = st.recursive(
 @example((1, ("a", [])))
 def test_the_bytes_are_those_of_the_library(value: Any) -> None:
     assert canonical_bytes(value) == rfc8785.dumps(value)
+
+
+@given(st.binary(max_size=200), st.binary(max_size=300))
+@example(b"", b"")
+@example(b"k" * 64, b"x")
+@example(b"k" * 65, b"x")
+def test_the_keyed_digest_is_that_of_the_library(key: bytes, content: bytes) -> None:
+    assert keyed_digest(key, content) == hmac.digest(key, content, "sha256")
 
 
 @given(st.floats(1e-4, 1e15, exclude_max=True), st.booleans())
