@@ -8,152 +8,56 @@ and `int` arithmetic has no rounding, and a quotient is kept as a fraction.
 
 from __future__ import annotations
 
-import difflib
-import itertools
 import math
 import operator
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from decimal import Context, Decimal
 from fractions import Fraction
 from typing import Any
 
-import re2
-
 from handrail.gate import values
+from handrail.gate.calls import MACROS, Calls
+from handrail.gate.scope import (
+    BOOL,
+    ERROR,
+    NUMBERS,
+    TEXTS,
+    Fault,
+    NamedList,
+    Run,
+    Scope,
+    Symbol,
+    Type,
+    binary,
+    literal_type,
+    nearest,
+)
 from handrail.gate.syntax import METHODS, Expr
 
-MAX_PATTERN = 500
-"""Longest regular expression, characters."""
+__all__ = [
+    "BOOL",
+    "ERROR",
+    "NUMBERS",
+    "TEXTS",
+    "Checker",
+    "Fault",
+    "NamedList",
+    "Run",
+    "Scope",
+    "Symbol",
+    "Type",
+    "nearest",
+]
+
+
 MAX_GROWTH = 1_000
 """Most digits that exact arithmetic may grow to; bounds its time whatever the input is."""
 EXACT = Context(prec=4 * MAX_GROWTH, Emin=-(10**8), Emax=10**8)
 INT64 = 2**63 - 1
 
-Run = Callable[[list[Any]], Any]
 
-NUMBERS = frozenset({"int", "double", "decimal", "ratio", "number"})
-TEXTS = frozenset({"string", "person", "enum", "text"})
-
-
-@dataclass(frozen=True)
-class Type:
-    """What an expression gives. `number` and `text` are literals that fit what they meet."""
-
-    kind: str
-    of: str | None = None
-    members: tuple[str, ...] = ()
-    unit: str | None = None
-    normal: tuple[str, ...] = ()
-    const: Any = None
-    """Exact value of a `number` literal or of arithmetic over them."""
-    digits: int = values.MAX_DIGITS
-    """Most digits an exact number of this type can have."""
-
-    @property
-    def words(self) -> str:
-        return _WORDS.get(self.kind, self.kind) + (f" of {self.of}" if self.of else "")
-
-
-_WORDS = {
-    "bool": "yes or no",
-    "text": "text",
-    "string": "text",
-    "person": "a person",
-    "enum": "an enum",
-    "number": "a number",
-    "int": "an int",
-    "double": "a double",
-    "decimal": "a decimal",
-    "ratio": "a quotient",
-    "timestamp": "a timestamp",
-    "duration": "a duration",
-    "list": "a list",
-    "object": "an object",
-}
-ERROR = Type("error")
-BOOL = Type("bool")
-
-
-@dataclass(frozen=True)
-class Symbol:
-    """A name a condition can read."""
-
-    name: str
-    origin: str
-    """`field`, `value`, `aggregate`, `confidence` or `stakes`."""
-    type: Type
-    slot: int
-    maybe: bool = False
-    """Whether it may have no value although the input is complete."""
-    implies: frozenset[str] = frozenset()
-    """Names that surely have a value when this one has."""
-    expr: Expr | None = None
-    """The expression of a named value."""
-    text: str = ""
-    """The text of that expression."""
-
-
-@dataclass(frozen=True)
-class NamedList:
-    """A list under `lists:`; `slots` get the sets that membership looks into."""
-
-    name: str
-    items: tuple[Any, ...]
-    kind: str
-    """`text` or `number`."""
-
-
-@dataclass(frozen=True)
-class Fault:
-    """A mistake at an offset of an expression."""
-
-    offset: int
-    what: str
-    expected: str = ""
-    fix: str = ""
-
-
-@dataclass
-class Scope:
-    """The names of one policy, and the slots their values lie in."""
-
-    symbols: dict[str, Symbol] = field(default_factory=dict)
-    lists: dict[str, NamedList | None] = field(default_factory=dict)
-    broken: set[str] = field(default_factory=set)
-    """Names whose definition has a mistake: reading them is no second mistake."""
-    sets: dict[tuple[str, tuple[str, ...]], int] = field(default_factory=dict)
-    """(list, normal forms) → slot of the set of its items."""
-    size: int = 0
-
-    def slot(self) -> int:
-        self.size += 1
-        return self.size - 1
-
-    def set_slot(self, name: str, normal: tuple[str, ...]) -> int:
-        key = (name, normal)
-        if key not in self.sets:
-            self.sets[key] = self.slot()
-        return self.sets[key]
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """`did you mean …?` for a misspelt name, or nothing."""
-    lowered = {item.lower(): item for item in itertools.islice(known, 600)}
-    close = difflib.get_close_matches(name.lower(), lowered, n=1, cutoff=0.6)
-    return f"did you mean `{lowered[close[0]]}`?" if close else ""
-
-
-class Checker:
+class Checker(Calls):
     """Checks one expression against a scope and gives every node its `type` and `run`."""
-
-    def __init__(self, scope: Scope) -> None:
-        self.scope = scope
-        self.faults: list[Fault] = []
-
-    def fault(self, node: Expr, what: str, expected: str = "", fix: str = "") -> Type:
-        self.faults.append(Fault(node.start, what, expected, fix))
-        return ERROR
 
     # ---------------------------------------------------------------- entry points
 
@@ -167,7 +71,7 @@ class Checker:
                 "a comparison with a threshold, which gives yes or no",
                 "write such as `amount > 100`",
             )
-        elif kind is not ERROR and not any(n.op == "name" for n in node.walk()):
+        elif kind is not ERROR and not any(n.op in ("name", "item") for n in node.walk()):
             self.fault(
                 node,
                 "the condition compares no field",
@@ -176,8 +80,8 @@ class Checker:
             )
         if not guarded and kind is not ERROR:
             for name, where in self.unguarded(node, frozenset()):
-                symbol = self.scope.symbols[name]
-                why = "optional" if symbol.origin == "field" else "not always known"
+                symbol = where.value if where.op == "item" else self.scope.symbols[name]
+                why = "optional" if symbol.origin in ("field", "item") else "not always known"
                 self.fault(
                     where,
                     f"`{name}` is {why} and may have no value here",
@@ -192,8 +96,8 @@ class Checker:
 
         Guards count from either side, because Kleene's `and` and `or` are commutative.
         """
-        if node.op == "name":
-            symbol = self.scope.symbols.get(node.name)
+        if node.op in ("name", "item"):
+            symbol = node.value if node.op == "item" else self.scope.symbols.get(node.name)
             missing = symbol is not None and symbol.maybe and node.name not in known
             return [(node.name, node)] if missing else []
         if node.op == "call" and node.name == "has":
@@ -237,8 +141,10 @@ class Checker:
         """Names that surely have a value when this expression has one."""
         if node.op == "name":
             return self.with_implied(node.name)
-        if node.op in ("and", "or", "?") or (node.op == "call" and node.name == "has"):
+        if node.op in ("and", "or", "?", "item") or (node.op == "call" and node.name == "has"):
             return frozenset()
+        if node.op == "call" and node.name in MACROS:
+            return self.implied(node.args[0])
         return frozenset().union(*(self.implied(arg) for arg in node.args))
 
     # ---------------------------------------------------------------- types and closures
@@ -254,22 +160,19 @@ class Checker:
         node.run = lambda env: value
         if isinstance(value, bool):
             return BOOL
-        return Type("text") if isinstance(value, str) else _literal_type(value)
+        return Type("text") if isinstance(value, str) else literal_type(value)
 
     def _name(self, node: Expr) -> Type:
         name = node.name
-        symbol = self.scope.symbols.get(name)
+        if name.split(".")[0] in self.bound:
+            return self._item(node)
+        symbol = self.scope.find(name)
         if symbol is None:
             root = name.split(".")[0]
             if name in self.scope.broken or root in self.scope.broken:
                 return ERROR
-            if root in ("tables", "checks"):
-                return self.fault(
-                    node,
-                    f"`{root}` is not available yet",
-                    "fields, values, lists and aggregates",
-                    "send the looked-up value as a field",
-                )
+            if root in ("tables", "checks", "confidence"):
+                return self._no_such(node, root)
             if name in METHODS or name == "lists":
                 fix = f"write `{name}(…)`" if name != "lists" else "write `lists.NAME`"
             else:
@@ -285,6 +188,34 @@ class Checker:
         slot = symbol.slot
         node.run = operator.itemgetter(slot)
         return symbol.type
+
+    def _no_such(self, node: Expr, root: str) -> Type:
+        """A name below `tables`, `checks` or `confidence` that is not there."""
+        rest = node.name.split(".")[1:]
+        if root == "tables":
+            table = self.scope.tables.get(rest[0]) if rest else None
+            if table is not None:
+                column = ".".join(rest[1:])
+                return self.fault(
+                    node,
+                    f"the table {table.name} has no column `{column}`",
+                    "`tables.NAME.COLUMN`: one of " + ", ".join(table.columns),
+                    nearest(column, table.columns),
+                )
+            known, what = list(self.scope.tables), "`tables.NAME.COLUMN` of a table"
+        elif root == "checks":
+            known = [n.partition(".")[2] for n in self.scope.symbols if n.startswith("checks.")]
+            what = "`checks.NAME` of a check"
+        else:
+            known, what = sorted(self.scope.proposed), "`confidence.FIELD` of a proposed field"
+        name = rest[0] if rest else ""
+        return self.fault(
+            node,
+            f"there is no `{node.name}`",
+            what + (": one of " + ", ".join(known) if known else ""),
+            nearest(name, known)
+            or f"declare it under `{root if root != 'confidence' else 'fields'}:`",
+        )
 
     def _list(self, node: Expr) -> Type:
         if node.name not in self.scope.lists:
@@ -422,7 +353,7 @@ class Checker:
         if kind.kind == "number":
             fixed = -kind.const if isinstance(kind.const, Fraction) else kind.const.copy_negate()
             node.run = lambda env: fixed
-            return _literal_type(fixed)
+            return literal_type(fixed)
         inner = node.args[0].run
         # `-x` would round a decimal to the ambient precision; copy_negate does not.
         turn: Callable[[Any], Any] = Decimal.copy_negate if kind.kind == "decimal" else operator.neg
@@ -456,15 +387,15 @@ class Checker:
             form = common_form(left, right)
             node.forms = (form, form)
             a, b = (self._as(arg, Type(form)) if form else arg.run for arg in node.args)
-            node.run = _binary(a, b, _COMPARE[op])
+            node.run = binary(a, b, _COMPARE[op])
             return BOOL
         if kinds == {"timestamp"} or kinds == {"duration"}:
-            node.run = _binary(node.args[0].run, node.args[1].run, _COMPARE[op])
+            node.run = binary(node.args[0].run, node.args[1].run, _COMPARE[op])
             return BOOL
         if not ordered and (kinds == {"bool"} or (left.kind in TEXTS and right.kind in TEXTS)):
             self._literal_fits(node.args[0], node.args[1])
             self._literal_fits(node.args[1], node.args[0])
-            node.run = _binary(node.args[0].run, node.args[1].run, _COMPARE[op])
+            node.run = binary(node.args[0].run, node.args[1].run, _COMPARE[op])
             return BOOL
         fix = ""
         if left.kind == right.kind or (left.kind in TEXTS and right.kind in TEXTS):
@@ -610,11 +541,11 @@ class Checker:
         op = node.op
         kinds = (left.kind, right.kind)
         if kinds == ("timestamp", "timestamp") and op == "-":
-            node.run = _binary(node.args[0].run, node.args[1].run, operator.sub)
+            node.run = binary(node.args[0].run, node.args[1].run, operator.sub)
             return Type("duration")
         if op in "+-" and kinds in (("timestamp", "duration"), ("duration", "duration")):
             work = operator.add if op == "+" else operator.sub
-            node.run = _binary(node.args[0].run, node.args[1].run, work)
+            node.run = binary(node.args[0].run, node.args[1].run, work)
             return Type(left.kind)
         if kinds == ("duration", "duration") and op == "/":
             node.run = _divided(node.args[0].run, node.args[1].run, Fraction)
@@ -642,7 +573,7 @@ class Checker:
         }[op]()  # fmt: skip
         fixed = _shortest(result)
         node.run = lambda env: fixed
-        return _literal_type(fixed)
+        return literal_type(fixed)
 
     def _numeric(self, node: Expr, op: str, left: Type, right: Type, unit: str | None) -> Type:
         a, b = node.args
@@ -683,147 +614,12 @@ class Checker:
             kind = Type("ratio", unit=unit, digits=digits)
             node.forms = ("ratio", "ratio")
             x, y = self._as(a, kind), self._as(b, kind)
-            node.run = _divided(x, y, operator.truediv) if op == "/" else _binary(x, y, _PLAIN[op])
+            node.run = _divided(x, y, operator.truediv) if op == "/" else binary(x, y, _PLAIN[op])
             return kind
         kind = Type("decimal", unit=unit, digits=digits)
         node.forms = ("decimal", "decimal")
-        node.run = _binary(self._as(a, kind), self._as(b, kind), _DECIMAL[op])
+        node.run = binary(self._as(a, kind), self._as(b, kind), _DECIMAL[op])
         return kind
-
-    # ---------------------------------------------------------------- functions
-
-    def _call(self, node: Expr) -> Type:
-        name, args = node.name, node.args
-        if name not in _ARITY:
-            if name in ("exists", "all", "exists_one", "filter", "map"):
-                return self.fault(
-                    node,
-                    f"`{name}` is not available yet",
-                    "`value in list` and `size(list)`",
-                    "send what is asked for as a field",
-                )
-            return self.fault(
-                node,
-                f"there is no function `{name}`",
-                "one of " + ", ".join(_ARITY),
-                nearest(name, _ARITY),
-            )
-        if len(args) != _ARITY[name]:
-            return self.fault(
-                node,
-                f"`{name}` with {len(args)} values",
-                f"{_ARITY[name]}",
-                f"see `{name}` in docs/reference/policy.md",
-            )
-        if name == "has":
-            return self._has(node, args[0])
-        if name in ("timestamp", "duration"):
-            return self._moment(node, args[0])
-        kinds = [self.visit(arg) for arg in args]
-        if ERROR in kinds:
-            return ERROR
-        if name == "abs":
-            return self._abs(node, kinds[0])
-        first = args[0].run
-        if name == "size":
-            if kinds[0].kind != "list" and kinds[0].kind not in TEXTS:
-                return self.fault(node, f"`size` of {kinds[0].words}", "a text or a list", "")
-
-            def size(env: list[Any]) -> Any:
-                value = first(env)
-                return None if value is None else len(value)
-
-            node.run = size
-            return Type("int")
-        for arg, kind in zip(args, kinds, strict=True):
-            if kind.kind not in TEXTS:
-                return self.fault(
-                    arg,
-                    f"`{name}` looks at {kind.words}",
-                    "text",
-                    "write `value in list`" if kind.kind == "list" else "",
-                )
-        if name == "matches":
-            return self._matches(node, args)
-        node.run = _binary(first, args[1].run, _TEXT_CALLS[name])
-        return BOOL
-
-    def _has(self, node: Expr, arg: Expr) -> Type:
-        if arg.op != "name":
-            return self.fault(
-                arg,
-                "`has` of an expression",
-                "the name of a field or value",
-                "name it in `values:`",
-            )
-        if self.visit(arg) is ERROR:
-            return ERROR
-        slot = self.scope.symbols[arg.name].slot
-        node.run = lambda env: env[slot] is not None
-        return BOOL
-
-    def _moment(self, node: Expr, arg: Expr) -> Type:
-        self.visit(arg)
-        if arg.op != "lit" or not isinstance(arg.value, str):
-            return self.fault(arg, f"`{node.name}` of an expression", "a quoted text", "")
-        reader = values.read_timestamp if node.name == "timestamp" else values.read_duration
-        try:
-            fixed = reader(arg.value)
-        except values.Wrong as error:
-            return self.fault(arg, f"the {node.name} {error.message}")
-        node.fixed = fixed
-        node.run = lambda env: fixed
-        return Type(node.name)
-
-    def _abs(self, node: Expr, kind: Type) -> Type:
-        if kind.kind not in NUMBERS and kind.kind != "duration":
-            return self.fault(node, f"`abs` of {kind.words}", "a number", "")
-        if kind.kind == "number":
-            fixed = abs(kind.const) if isinstance(kind.const, Fraction) else kind.const.copy_abs()
-            node.run = lambda env: fixed
-            return _literal_type(fixed)
-        inner = node.args[0].run
-        turn: Callable[[Any], Any] = Decimal.copy_abs if kind.kind == "decimal" else abs
-
-        def absolute(env: list[Any]) -> Any:
-            value = inner(env)
-            return None if value is None else turn(value)
-
-        node.run = absolute
-        return Type(kind.kind, unit=kind.unit, digits=kind.digits)
-
-    def _matches(self, node: Expr, args: tuple[Expr, ...]) -> Type:
-        pattern = args[1].value if args[1].op == "lit" else None
-        if not isinstance(pattern, str):
-            return self.fault(args[1], "a pattern that is no quoted text", 'such as "^[a-z]+$"', "")
-        if len(pattern) > MAX_PATTERN:
-            return self.fault(
-                args[1], f"a pattern of {len(pattern)} characters", f"at most {MAX_PATTERN}", ""
-            )
-        options = re2.Options()
-        options.log_errors = False
-        options.max_mem = 1 << 20
-        try:
-            compiled = re2.compile(pattern, options)
-        except re2.error as error:
-            reason = error.args[0] if error.args else "unreadable"
-            text = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
-            return self.fault(
-                args[1],
-                f"the pattern does not compile: {text}",
-                "RE2 syntax (no look-around, no back-references)",
-                "see https://github.com/google/re2/wiki/Syntax",
-            )
-        first = args[0].run
-        node.fixed = compiled
-        search = compiled.search
-
-        def matches(env: list[Any]) -> Any:
-            value = first(env)
-            return None if value is None else search(value) is not None
-
-        node.run = matches
-        return BOOL
 
     _VISITS: Mapping[str, Callable[[Checker, Expr], Type]] = {
         "lit": _literal,
@@ -835,27 +631,11 @@ class Checker:
         "not": _logic,
         "?": _choice,
         "neg": _negative,
-        "call": _call,
+        "call": Calls._call,
+        "item": Calls._item,
     }
 
 
-_ARITY = {
-    "has": 1,
-    "size": 1,
-    "abs": 1,
-    "contains": 2,
-    "startsWith": 2,
-    "endsWith": 2,
-    "matches": 2,
-    "timestamp": 1,
-    "duration": 1,
-}
-FUNCTIONS = tuple(_ARITY)
-_TEXT_CALLS: dict[str, Callable[[Any, Any], bool]] = {
-    "contains": operator.contains,
-    "startsWith": str.startswith,
-    "endsWith": str.endswith,
-}
 _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
     "==": operator.eq,
     "!=": operator.ne,
@@ -917,14 +697,6 @@ def _whole(arg: Expr) -> bool:
     return arg.op != "lit" or int(arg.value.as_tuple().exponent) >= 0
 
 
-def _literal_type(const: Decimal | Fraction) -> Type:
-    if isinstance(const, Fraction):
-        size = len(str(const.numerator)) + len(str(const.denominator))
-    else:
-        size = len(const.as_tuple().digits) + abs(const.adjusted())
-    return Type("number", const=const, digits=size)
-
-
 def common_form(a: Type, b: Type) -> str:
     """The number type in which Python compares two numbers exactly; empty text: as they are."""
     kinds = {a.kind, b.kind}
@@ -960,6 +732,9 @@ def _unit(op: str, a: str | None, b: str | None) -> str | None:
     if op in "+-":
         return a or b
     if op == "*":
+        for amount, rate in ((a, b), (b, a)):
+            if amount and rate and rate.endswith(f"/{amount}"):
+                return rate.removesuffix(f"/{amount}")  # EUR by USD/EUR gives USD
         return f"{a}·{b}" if a and b else a or b
     if a == b:
         return None
@@ -998,17 +773,6 @@ def _joined(runs: tuple[Run, ...], stop: bool) -> Run:
         return None if unknown else not stop
 
     return many
-
-
-def _binary(a: Run, b: Run, work: Callable[[Any, Any], Any]) -> Run:
-    def both(env: list[Any]) -> Any:
-        x = a(env)
-        if x is None:
-            return None
-        y = b(env)
-        return None if y is None else work(x, y)
-
-    return both
 
 
 def _checked(a: Run, b: Run, work: Callable[[Any, Any], Any], good: Callable[[Any], bool]) -> Run:

@@ -102,9 +102,9 @@ class Program:
         found = rest[slot - self.width]
         return self.table.names[f"v{slot}"](fields, rest) if found is UNSET else found
 
-    def everything(self, fields: Fields, rest: Rest) -> list[Any]:
-        """All values in the order of their slots, named values computed."""
-        for slot in self.lazy:
+    def everything(self, fields: Fields, rest: Rest, lazy: Sequence[int]) -> list[Any]:
+        """All values in the order of their slots, the named values `lazy` computed."""
+        for slot in lazy:
             self.value(slot, fields, rest)
         return [*fields, *rest]
 

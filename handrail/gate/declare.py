@@ -11,8 +11,9 @@ from typing import Any
 
 from handrail.gate import values as val
 from handrail.gate.checker import ERROR, NUMBERS, Checker, NamedList, Symbol, Type, nearest
-from handrail.gate.draft import DraftValue, Plan
+from handrail.gate.draft import DraftCheck, DraftValue, Plan
 from handrail.gate.language import FUNCTIONS, KINDS, NORMAL_FORMS
+from handrail.gate.scope import Table, kept
 from handrail.gate.series import (
     DAY_US,
     MOST_BUCKETS,
@@ -25,8 +26,8 @@ from handrail.gate.series import (
     known_zone,
     width_for,
 )
-from handrail.gate.shapes import MAX_NAMES, NAME, Shapes
-from handrail.gate.source import Node, shorten
+from handrail.gate.shapes import MAX_NAMES, NAME, Shapes, plain
+from handrail.gate.source import Node, lookalike, shorten
 from handrail.gate.syntax import RESERVED, Expr, ExprError, parse
 from handrail.model.canonical import digest
 from handrail.model.policy import Field
@@ -37,6 +38,15 @@ MAX_LIST_ITEMS = 200_000
 """Most items of one list."""
 MAX_LIST_ITEM = 1_000
 """Longest item of a list, characters."""
+
+MAX_TABLE_ROWS = 50_000
+"""Most rows of one table."""
+MAX_COLUMNS = 50
+"""Most columns of one table."""
+MAX_CHECKS = 50
+"""Most checks of one policy."""
+
+_CHECK = re.compile(r"[a-z][a-z0-9_-]{0,62}\.[a-z][a-z0-9_-]{0,62}", re.ASCII)
 
 
 SUBMITTED = "decisions:submitted"
@@ -110,12 +120,7 @@ class Declarations(Shapes):
             self.wrong(key, f"more than {MAX_NAMES} names", f"at most {MAX_NAMES}", "split it")
             return False
         if not NAME.fullmatch(last):
-            self.wrong(
-                key,
-                f"the name `{shorten(last)}`",
-                "letters, digits and `_`, a letter first, at most 63",
-                f"such as `{re.sub(r'[^A-Za-z0-9]+', '_', last).strip('_')[:40] or 'amount'}`",
-            )
+            self.bad_name(key, last)
             return False
         if last in RESERVED and "." not in name:
             self.wrong(key, f"the name `{last}` is a word of the language", "another name", "")
@@ -124,6 +129,16 @@ class Declarations(Shapes):
             self.wrong(key, f"the name `{name}` is taken", "a name of its own", "rename one")
             return False
         return True
+
+    def bad_name(self, node: Node, name: str) -> None:
+        odd = lookalike(name)
+        good = re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_")[:40] or "amount"
+        self.wrong(
+            node,
+            f"the name `{shorten(name)}`" + (f" holds {odd}" if odd else ""),
+            "letters a to z, digits and `_`, a letter first, at most 63",
+            f"such as `{good}`" if not odd else "type the name anew",
+        )
 
     def typed(
         self,
@@ -134,11 +149,30 @@ class Declarations(Shapes):
         proposed: bool | None,
         implied: tuple[str, ...],
     ) -> Plan | None:
+        made = self.declared(spec, name, "field", proposed)
+        if made is None:
+            return None
+        declared, given, low, high = made
+        slot = self.draft.scope.slot()
+        self.draft.fields[name] = declared
+        if declared.kind == "object":
+            return self.object(declared, given["object"], slot, maybe, implied)
+        if declared.of == "object":
+            return self.list_of_objects(declared, given["list"], slot, maybe, implied)
+        self.draft.scope.symbols[name] = Symbol(
+            name, "field", type_of(declared), slot, maybe or declared.optional, frozenset(implied)
+        )
+        return Plan(key.text, declared, slot, val.field_reader(declared, low, high))
+
+    def declared(
+        self, spec: Node, name: str, section: str, proposed: bool | None
+    ) -> tuple[Field, dict[str, Node], Any, Any] | None:
+        """A typed declaration: the field, its keys, and its bounds as typed values."""
         given: dict[str, Node] = {}
         if spec.kind == "scalar":
             kind = self.kind_name(spec)
         elif spec.kind == "map":
-            given = self.section(spec, "field")
+            given = self.section(spec, section)
             kinds = [word for word in ("type", "enum", "list", "object") if word in given]
             if len(kinds) != 1:
                 self.wrong(
@@ -221,15 +255,7 @@ class Declarations(Shapes):
             proposed=from_proposal,
             derived=derived,
         )
-        slot = self.draft.scope.slot()
-        symbol_type = Type(kind, of=of, members=members, unit=unit, normal=normal)
-        self.draft.fields[name] = declared
-        if kind == "object":
-            return self.object(declared, given["object"], slot, maybe, implied)
-        self.draft.scope.symbols[name] = Symbol(
-            name, "field", symbol_type, slot, maybe or optional, frozenset(implied)
-        )
-        return Plan(key.text, declared, slot, val.field_reader(declared, low[0], high[0]))
+        return declared, given, low[0], high[0]
 
     def object(
         self, declared: Field, node: Node, slot: int, maybe: bool, implied: tuple[str, ...]
@@ -269,6 +295,43 @@ class Declarations(Shapes):
                 )
         return plan
 
+    def list_of_objects(
+        self, declared: Field, node: Node, slot: int, maybe: bool, implied: tuple[str, ...]
+    ) -> Plan | None:
+        """A list whose items are objects of plain parts: read by `exists` and `all`."""
+        name = declared.name
+        body = next((value for key, value in node.items if key.text == "object"), node)
+        if body.kind != "map" or not body.items:
+            self.wrong(body, f"the items of `{name}` are {body.shown}", "`name: type` lines", "")
+            return None
+        plan = Plan(name.rsplit(".", 1)[-1], declared, slot, lambda value: value)
+        kinds = []
+        for key, spec in body.items:
+            if not NAME.fullmatch(key.text):
+                self.bad_name(key, key.text)
+                continue
+            made = self.declared(spec, f"{name}.{key.text}", "field", declared.proposed)
+            if made is None:
+                continue
+            part, _, low, high = made
+            if part.kind in ("object", "list"):
+                self.wrong(
+                    spec, f"a {part.kind} inside the items of `{name}`", "plain parts", "flatten it"
+                )
+                continue
+            at = len(plan.parts)
+            plan.parts.append(Plan(key.text, part, at, val.field_reader(part, low, high)))
+            kinds.append((key.text, type_of(part), part.optional))
+        self.draft.scope.symbols[name] = Symbol(
+            name,
+            "field",
+            Type("list", of="object", parts=tuple(kinds)),
+            slot,
+            maybe or declared.optional,
+            frozenset(implied),
+        )
+        return plan
+
     def kind_name(self, node: Node) -> str | None:
         if node.kind == "scalar" and node.text in KINDS:
             return node.text
@@ -306,6 +369,8 @@ class Declarations(Shapes):
     def list_of(self, node: Node) -> tuple[str | None, tuple[str, ...], int | None]:
         if node.kind == "map":
             given = self.section(node, "field")
+            if set(given) == {"object"}:
+                return "object", (), None
             if set(given) == {"enum"}:
                 return "enum", self.members(given["enum"]), None
             if "type" in given and set(given) <= {"type", "places"}:
@@ -405,6 +470,17 @@ class Declarations(Shapes):
 
     def list_file(self, name: str, given: dict[str, Node]) -> NamedList | None:
         node = given["file"]
+        text = self.file_text(node)
+        if text is None:
+            return None
+        items = self.column(node, text, given.get("column"))
+        if items is None:
+            return None
+        self.draft.file_digests[node.text.strip()] = digest(items)
+        return NamedList(name, tuple(items), "text")
+
+    def file_text(self, node: Node) -> str | None:
+        """The text of a file beside the policy, bounded."""
         path = self.text(node, "file")
         if not path:
             return None
@@ -433,17 +509,12 @@ class Declarations(Shapes):
             )
             return None
         try:
-            text = data.decode("utf-8-sig")
+            return data.decode("utf-8-sig")
         except UnicodeDecodeError as error:
             self.wrong(
                 node, f"byte {error.start} of {node.shown} is not UTF-8", "UTF-8 text", "convert it"
             )
             return None
-        items = self.column(node, text, given.get("column"))
-        if items is None:
-            return None
-        self.draft.file_digests[path] = digest(items)
-        return NamedList(name, tuple(items), "text")
 
     def column(self, node: Node, text: str, column: Node | None) -> list[str] | None:
         """The items of a list file: its first column, or the one a header names."""
@@ -485,6 +556,262 @@ class Declarations(Shapes):
             self.wrong(node, f"the file {node.shown} is no CSV file ({error})", "one item a line")
             return None
         return items
+
+    # ------------------------------------------------------------------ tables and checks
+
+    def tables(self, node: Node) -> None:
+        if node.kind != "map":
+            self.wrong(node, f"tables is {node.shown}", "`name: {key: …, columns: …}` lines", "")
+            return
+        for key, spec in node.items:
+            name = key.text
+            if not NAME.fullmatch(name):
+                self.bad_name(key, name)
+                continue
+            before = len(self.mistakes)
+            table = self.table(name, spec)
+            good = table is not None and len(self.mistakes) == before
+            self.draft.scope.tables[name] = table if good else None
+            if table is not None and good:
+                self.draft.tables[name] = table
+            else:
+                self.draft.scope.broken.add("tables")
+
+    def table(self, name: str, spec: Node) -> Table | None:
+        given = self.section(spec, "table")
+        if not {"key", "columns"} <= set(given):
+            return None
+        field = self.known_field(given["key"], f"the key of {name}")
+        if field is None:
+            return None
+        if field.kind not in ("string", "enum", "person", "int"):
+            self.wrong(
+                given["key"],
+                f"the key of {name} is `{field.name}`, a {field.kind}",
+                "a text, an enum or an int",
+                "",
+            )
+            return None
+        columns: dict[str, Plan] = {}
+        if given["columns"].kind != "map" or not given["columns"].items:
+            self.wrong(
+                given["columns"], f"columns is {given['columns'].shown}", "`name: type` lines", ""
+            )
+            return None
+        for key, kind in given["columns"].items:
+            if not NAME.fullmatch(key.text):
+                self.bad_name(key, key.text)
+                continue
+            made = self.declared(kind, f"{name}.{key.text}", "column", None)
+            if made is not None:
+                column, _, low, high = made
+                columns[key.text] = Plan(key.text, column, -1, val.field_reader(column, low, high))
+        if len(columns) > MAX_COLUMNS:
+            self.wrong(
+                given["columns"], f"{len(columns)} columns", f"at most {MAX_COLUMNS}", "split it"
+            )
+        if ("rows" in given) == ("file" in given):
+            self.wrong(spec, f"the table {name} has " + ("both" if "rows" in given else "neither")
+                       + " of `rows` and `file`", "one of them", "")  # fmt: skip
+            return None
+        kinds = {c: type_of(p.field) for c, p in columns.items()}
+        table = Table(name, field.name, kinds, {}, columns)
+        if "rows" in given:
+            rows = self.table_rows(given["rows"], table, columns, field)
+        else:
+            rows = self.table_file(given["file"], table, columns, field)
+        if rows is None:
+            return None
+        table.rows = rows
+        table.digest = digest(
+            {
+                "key": field.name,
+                "columns": {c: described(p.field) for c, p in columns.items()},
+                "rows": {
+                    key: [
+                        kept(c, type_of(p.field))
+                        for c, p in zip(cells, columns.values(), strict=True)
+                    ]
+                    for key, cells in rows.items()
+                },
+            }
+        )
+        return table
+
+    def table_rows(
+        self, node: Node, table: Table, columns: dict[str, Plan], key_field: Field
+    ) -> dict[str, tuple[Any, ...]] | None:
+        """Rows written into the file, by key."""
+        if node.kind != "map":
+            self.wrong(node, f"rows is {node.shown}", "`key: {column: value}` lines", "")
+            return None
+        rows: dict[str, tuple[Any, ...]] = {}
+        for key, spec in node.items:
+            cells: dict[str, Any] = {}
+            if spec.kind != "map":
+                self.wrong(spec, f"the row {key.shown} is {spec.shown}", "`{column: value}`", "")
+                continue
+            for column, cell in spec.items:
+                plan = columns.get(column.text)
+                if plan is None:
+                    self.wrong(
+                        column,
+                        f"the table {table.name} has no column {column.shown}",
+                        "one of " + ", ".join(columns),
+                        nearest(column.text, columns),
+                    )
+                    continue
+                try:
+                    value = plain(cell)
+                    cells[column.text] = None if value is None else plan.read(value)
+                except val.Wrong as error:
+                    self.wrong(cell, f"{column.text} {error.message}")
+            self.table_row(key, key.text, rows, cells, columns, key_field)
+        return rows
+
+    def table_row(
+        self,
+        node: Node,
+        key: str,
+        rows: dict[str, tuple[Any, ...]],
+        cells: dict[str, Any],
+        columns: dict[str, Plan],
+        key_field: Field,
+    ) -> None:
+        name = val.normalise(key, key_field.normal)
+        if key_field.members and name not in key_field.members:
+            self.wrong(
+                node,
+                f"the row `{shorten(key)}` is no member of `{key_field.name}`",
+                "one of " + ", ".join(key_field.members[:12]),
+                nearest(key, key_field.members),
+            )
+        if name in rows:
+            self.wrong(node, f"a second row for `{shorten(name)}`", "one row a key", "delete one")
+        rows[name] = tuple(cells.get(column) for column in columns)
+        if len(rows) == MAX_TABLE_ROWS + 1:
+            self.wrong(
+                node, f"more than {MAX_TABLE_ROWS:,} rows", f"at most {MAX_TABLE_ROWS:,}",
+                "send the looked-up value as a field",
+            )  # fmt: skip
+
+    def table_file(
+        self, node: Node, table: Table, columns: dict[str, Plan], key_field: Field
+    ) -> dict[str, tuple[Any, ...]] | None:
+        """Rows of a CSV file: a header with the key field's name and the columns."""
+        text = self.file_text(node)
+        if text is None:
+            return None
+        rows: dict[str, tuple[Any, ...]] = {}
+        try:
+            lines = csv.reader(io.StringIO(text, newline=""))
+            header = [cell.strip() for cell in next(lines, [])]
+            lacking = [name for name in (key_field.name, *columns) if name not in header]
+            if lacking:
+                self.wrong(
+                    node,
+                    f"the file {node.shown} has no column `{lacking[0]}`",
+                    "a header line with " + ", ".join((key_field.name, *columns)),
+                    nearest(lacking[0], header),
+                )
+                return None
+            at = header.index(key_field.name)
+            for number, cells in enumerate(lines, 2):
+                key = cells[at].strip() if at < len(cells) else ""
+                if not key:
+                    continue
+                named = dict(zip(header, cells, strict=False))
+                typed: dict[str, Any] = {}
+                for name, plan in columns.items():
+                    try:
+                        typed[name] = from_cell(plan, named.get(name, "").strip())
+                    except val.Wrong as error:
+                        self.wrong(node, f"line {number} of {node.shown}: {name} {error.message}")
+                self.table_row(node, key, rows, typed, columns, key_field)
+                if len(rows) > MAX_TABLE_ROWS:
+                    return None
+        except csv.Error as error:
+            self.wrong(node, f"the file {node.shown} is no CSV file ({error})", "a CSV file")
+            return None
+        self.draft.file_digests[node.text.strip()] = digest(text)
+        return rows
+
+    def checks(self, node: Node) -> None:
+        if node.kind != "map":
+            self.wrong(node, f"checks is {node.shown}", "`name: {run: PACK.NAME, …}` lines", "")
+            return
+        scope = self.draft.scope
+        for key, spec in node.items:
+            name = f"checks.{key.text}"
+            if not NAME.fullmatch(key.text):
+                self.bad_name(key, key.text)
+                continue
+            before = len(self.mistakes)
+            made = self.check(key.text, spec)
+            if made is None or len(self.mistakes) > before:
+                scope.broken.add(name)
+                continue
+            self.draft.checks.append(made)
+            scope.symbols[name] = Symbol(
+                name, "check", type_of(made.gives), made.slot, maybe=True, why_slot=made.why_slot
+            )
+        if len(self.draft.checks) > MAX_CHECKS:
+            self.wrong(
+                node, f"{len(self.draft.checks)} checks", f"at most {MAX_CHECKS}", "delete some"
+            )
+
+    def check(self, name: str, spec: Node) -> DraftCheck | None:
+        given = self.section(spec, "check")
+        if not {"run", "reads", "gives"} <= set(given):
+            return None
+        run = given["run"]
+        if run.kind != "scalar" or not _CHECK.fullmatch(run.text):
+            self.wrong(run, f"run is {run.shown}", "`PACK.NAME`", "such as `support.pii`")
+            return None
+        reads = []
+        for item in self.items(given["reads"], "reads"):
+            found = self.known_field(item, "reads")
+            if found is not None:
+                reads.append(found.name)
+        if not reads and not self.items(given["reads"], "reads"):
+            self.wrong(given["reads"], "a check that reads nothing", "at least one field", "")
+        made = self.declared(given["gives"], name, "column", None)
+        if made is None:
+            return None
+        field, _, low, high = made
+        scope = self.draft.scope
+        return DraftCheck(
+            name=name,
+            run=run.text,
+            reads=tuple(reads),
+            slot=scope.slot(),
+            why_slot=scope.slot(),
+            gives=field,
+            read=val.field_reader(field, low, high),
+        )
+
+    def groups(self, node: Node) -> None:
+        names = []
+        for item in self.items(node, "groups"):
+            found = self.known_field(item, "groups")
+            if found is None:
+                continue
+            if found.proposed:
+                self.wrong(
+                    item,
+                    f"the group `{found.name}` is part of the proposal",
+                    "a fact about whom the decision is for",
+                    "",
+                )
+            elif found.kind not in ("enum", "bool", "string"):
+                self.wrong(
+                    item,
+                    f"the group `{found.name}` is a {found.kind}",
+                    "an enum, a yes-or-no field or a text with few values",
+                    "send the band, such as `60+`, as an enum",
+                )
+            names.append(found.name)
+        self.draft.groups = tuple(dict.fromkeys(names))
 
     # ------------------------------------------------------------------ aggregates and values
 
@@ -1051,6 +1378,29 @@ def words_of(node: Node) -> str:
 
 def one_of(words: tuple[str, ...]) -> str:
     return "one of " + ", ".join(f"`{word}`" for word in words)
+
+
+def type_of(field: Field) -> Type:
+    """The type of a declared field, column or answer."""
+    return Type(
+        field.kind, of=field.of, members=field.members, unit=field.unit, normal=field.normal
+    )
+
+
+def described(field: Field) -> list[Any]:
+    """What a column means, for digests."""
+    return [field.kind, field.of, sorted(field.members), field.places, field.unit,
+            list(field.normal)]  # fmt: skip
+
+
+def from_cell(plan: Plan, cell: str) -> Any:
+    """A cell of a CSV file by its column's type; an empty one says nothing."""
+    if not cell:
+        return None
+    field = plan.field
+    if field.kind == "list":
+        return plan.read([val.from_text(item.strip(), field.of) for item in cell.split("|")])
+    return plan.read(val.from_text(cell, field.kind))
 
 
 def nearest_key(spec: Node) -> str:

@@ -7,7 +7,7 @@ from dataclasses import field as made
 from typing import Any
 
 from handrail.gate import values as val
-from handrail.gate.checker import NamedList, Scope
+from handrail.gate.scope import NamedList, Scope, Table
 from handrail.gate.sentence import Sentence
 from handrail.gate.series import Aggregate
 from handrail.gate.source import Node
@@ -65,6 +65,20 @@ class DraftValue:
 
 
 @dataclass
+class DraftCheck:
+    """A check of a pack: which code, on which fields, and how its answer is read."""
+
+    name: str
+    run: str
+    """`PACK.NAME`."""
+    reads: tuple[str, ...]
+    slot: int
+    why_slot: int
+    gives: Field
+    read: val.Reader
+
+
+@dataclass
 class DraftTiers:
     risks: list[tuple[str, Expr | None, str]]
     """Name, condition (None for `else`), its text."""
@@ -80,7 +94,12 @@ class DraftCase:
     facts: dict[str, Any] = made(default_factory=dict)
     proposal: dict[str, Any] = made(default_factory=dict)
     confidence: Any = None
+    alternatives: tuple[Any, ...] = ()
+    at: int = 0
+    """Time of the evaluation, µs since 1970 UTC."""
     lists: dict[str, tuple[Any, ...]] = made(default_factory=dict)
+    tables: dict[str, dict[str, tuple[Any, ...]]] = made(default_factory=dict)
+    checks: dict[str, Any] = made(default_factory=dict)
     aggregates: dict[str, Any] = made(default_factory=dict)
     expected: dict[str, tuple[Node, Any]] = made(default_factory=dict)
     """`fires`, `unknown`, `trials`, `lane`, `mode`, `values` → (place, wanted)."""
@@ -106,6 +125,9 @@ class Draft:
     aggregates: list[Aggregate] = made(default_factory=list)
     lists: dict[str, NamedList] = made(default_factory=dict)
     list_digests: dict[str, str] = made(default_factory=dict)
+    tables: dict[str, Table] = made(default_factory=dict)
+    checks: list[DraftCheck] = made(default_factory=list)
+    groups: tuple[str, ...] = ()
     file_digests: dict[str, str] = made(default_factory=dict)
     rules: list[DraftRule] = made(default_factory=list)
     tiers: DraftTiers | None = None

@@ -18,6 +18,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any, NamedTuple
 
+from handrail.gate.calls import CLOCK, clock, mentioned
 from handrail.gate.checker import (
     CONVERT,
     EXACT,
@@ -167,6 +168,12 @@ class Emitter:
         if op == "call" and node.name == "size":
             inner = self.piece(node.args[0], sure)
             return Piece(inner.guards, f"len({inner.text})")
+        if op == "call" and node.name in CLOCK:
+            moment = self.piece(node.args[0], sure)
+            part, _ = CLOCK[node.name]
+            call = f"{self.table.name(clock(part, node.fixed))}({moment.text})"
+            found = self._kept(call)
+            return Piece((*moment.guards, *found.guards), found.text)
         return self._interpreted(node)
 
     def _kept(self, text: str) -> Piece:
@@ -176,8 +183,12 @@ class Emitter:
         return Piece((Guard(f"{kept} None", f"{kept} not None", f"{x} is not None"),), x)
 
     def _interpreted(self, node: Expr) -> Piece:
-        """A node without a template: the closure of the type check over all values."""
-        return self._kept(f"{self.table.name(node.run)}(e(s, t))")
+        """A node without a template: the closure of the type check over the values it reads."""
+        symbols = [self.symbols[name.name] for name in node.walk() if name.op == "name"]
+        lazy = tuple({symbol.slot: None for symbol in symbols if symbol.expr is not None})
+        slots = self.table.fresh("c")
+        self.table.names[slots] = lazy
+        return self._kept(f"{self.table.name(node.run)}(e(s, t, {slots}))")
 
     def _within(self, text: str, bound: str) -> tuple[Guard, str]:
         """A number that is unknown beyond ±bound, or where it is none."""
@@ -323,6 +334,12 @@ class Emitter:
             second = self.piece(node.args[1], sure)
             guards = (*first.guards, *second.guards)
             return Piece(guards, _TEXT_CALLS[node.name](first.text, second.text))
+        if op == "call" and node.name == "mentions":
+            text = self.piece(node.args[0], sure)
+            sought, source = node.fixed
+            width = self.table.width
+            found = mentioned(sought.slot - width, sought.memo - width, source)
+            return Piece(text.guards, f"{self.table.name(found)}(t, {text.text})")
         return self._interpreted(node)
 
     def _membership(self, node: Expr, sure: frozenset[str]) -> Piece:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from handrail.gate.checker import Scope
-from handrail.gate.sentence import display
+from handrail.gate.calls import MACROS, hits
+from handrail.gate.scope import Scope, kept
+from handrail.gate.sentence import MAX_SHOWN_ITEMS, display
 from handrail.gate.syntax import Expr
 from handrail.gate.values import to_stored
-from handrail.model.ruling import Term
+from handrail.gate.words import Hit
+from handrail.model.ruling import Found, Term
 
 _INVERSE = {
     "==": "!=",
@@ -24,11 +26,7 @@ _INVERSE = {
 
 def stored(node: Expr, env: list[Any]) -> Any:
     """The value of a checked node as the ruling keeps it."""
-    value = node.run(env)
-    kind = node.type
-    if kind.kind == "list" and value is not None:
-        return [to_stored(item, kind.of) for item in value]
-    return to_stored(value, kind.kind)
+    return kept(node.run(env), node.type)
 
 
 def names(node: Expr) -> tuple[Expr, ...]:
@@ -67,7 +65,8 @@ class Held(NamedTuple):
         fields = {name.name: stored(name, env) for name in names(node)}
         text = self.source[node.core]
         if node.op not in _INVERSE:
-            return Term(text=text, op="is", left=self.want, fields=fields)
+            found = tuple(Found(word=h.word, start=h.start, end=h.end) for h in self.hits(env))
+            return Term(text=text, op="is", left=self.want, fields=fields, found=found)
         left, right = node.args
         if right.op == "lists":
             against: Any = right.name
@@ -78,9 +77,25 @@ class Held(NamedTuple):
         op = node.op if self.want else _INVERSE[node.op]
         return Term(text=text, op=op, left=stored(left, env), right=against, fields=fields)
 
+    def hits(self, env: list[Any]) -> list[Hit]:
+        """Where the keywords of a `mentions` that came out true stand in the text."""
+        node = self.node
+        if node.op != "call" or node.name != "mentions" or not self.want:
+            return []
+        text = node.args[0].run(env)
+        if text is None:
+            return []
+        sought, source = node.fixed
+        return [hit for hit in hits(env, text, sought.slot, sought.memo) if hit.source == source]
+
     def words(self, env: list[Any]) -> str:
         """The same in words: `daily budget (14,000 USD) is over 10,000`."""
         node = self.node
+        found = self.hits(env)
+        if found:
+            spelt = dict.fromkeys(f"“{hit.word}”" for hit in found)
+            shown = ", ".join(list(spelt)[:MAX_SHOWN_ITEMS])
+            return f"{_spelling(node.args[0], self.source)} mentions {shown}"
         if node.op not in _INVERSE:
             text = _label(node.name) if node.op == "name" else self.source[node.core]
             return f"{text} is {'true' if self.want else 'false'}"
@@ -137,8 +152,11 @@ def _side(node: Expr, env: list[Any], source: str) -> str:
     shown = display(node.run(env), node.type)
     if node.type.const is not None or node.op == "lit":
         return shown
-    text = _label(node.name) if node.op == "name" else source[node.core]
-    return f"{text} ({shown})"
+    return f"{_spelling(node, source)} ({shown})"
+
+
+def _spelling(node: Expr, source: str) -> str:
+    return _label(node.name) if node.op == "name" else source[node.core]
 
 
 def _literal(node: Expr) -> Any:
@@ -169,10 +187,17 @@ def _causes(
         absent[node.name] = None
         if symbol.expr is not None:
             _causes(symbol.expr, env, scope, {}, causes, depth - 1)
+        elif symbol.why_slot is not None:
+            causes[str(env[symbol.why_slot])] = None
         else:
             causes[f"{node.name} is missing"] = None
         return
     before = len(causes)
+    if node.op == "call" and node.name in MACROS:
+        _causes(node.args[0], env, scope, absent, causes, depth)
+        if len(causes) == before:
+            causes[f"an item of {_spelt(node.args[0])} leaves it open"] = None
+        return
     for arg in node.args:
         if arg.op not in ("lists", "array"):
             _causes(arg, env, scope, absent, causes, depth)

@@ -7,6 +7,7 @@ a test compares them.
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 from handrail.model.modes import Mode, OnUnknown, Severity, Silence
@@ -71,6 +72,9 @@ KINDS = (
 
 NORMAL_FORMS = ("lower", "url")
 
+WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+"""What `weekday` gives, in the order of ISO 8601."""
+
 POLICY = (
     Key("handrail", "version of the language: 1", {"const": 1}, required=True),
     Key(
@@ -100,8 +104,12 @@ POLICY = (
     Key("values", "named expressions; unknown if an input is missing or a divisor is 0",
         _map(_NUMBER_OR_TEXT)),
     Key("lists", "named lists: `[..]`, or `{file: lists/x.csv}`", _map(_ref("list"))),
+    Key("tables", "rows looked up by a field; read as `tables.NAME.COLUMN`", _map(_ref("table"))),
     Key("aggregates", "figures over earlier decisions and recorded events",
         _map(_ref("aggregate"))),
+    Key("checks", "answers of a pack's code; read as `checks.NAME`", _map(_ref("check"))),
+    Key("groups", "facts (enum, bool or text) by which rates are cut, to see whom it treats worse",
+        _NAMES),
     Key(
         "otherwise",
         "mode when no rule fires and no tier says more; default `in_the_loop`, with tiers `auto`",
@@ -162,6 +170,31 @@ FUNCTIONS = (
     "quantile",
 )
 """What an aggregate may compute."""
+
+COLUMN = tuple(
+    key
+    for key in FIELD
+    if key.name in ("type", "enum", "list", "places", "unit", "min", "max", "normal")
+)
+"""What a column of a table holds, and what a check gives."""
+
+TABLE = (
+    Key("key", "field whose value names the row", _TEXT, required=True),
+    Key("columns", "typed columns: a kind, or keys as a field has them",
+        {"type": "object", "additionalProperties": {"anyOf": [_enum(*KINDS), _ref("column")]}},
+        required=True),
+    Key("rows", "row by key; `name: value` for each column it knows", _map(_OBJECT)),
+    Key("file", "CSV file beside the policy, with a header line, instead of `rows`; items of a "
+        "list are separated by `|`", _TEXT),
+)  # fmt: skip
+
+CHECK = (
+    Key("run", "the code: `PACK.NAME`",
+        {"type": "string", "pattern": "^[a-z][a-z0-9_-]*\\.[a-z][a-z0-9_-]*$"}, required=True),
+    Key("reads", "fields it is given", {**_NAMES, "minItems": 1}, required=True),
+    Key("gives", "what it answers: a kind, or keys as a field has them",
+        {"anyOf": [_enum(*KINDS), _ref("column")]}, required=True),
+)  # fmt: skip
 
 AGGREGATE = (
     Key("count", "how many there were: `events`, or `decisions`", _enum("decisions", "events")),
@@ -277,10 +310,18 @@ CASE = (
     Key("proposal", "proposal", _OBJECT),
     Key(
         "confidence",
-        "confidence, 0 to 1; null gives none",
-        {"type": ["number", "null"], "minimum": 0, "maximum": 1},
+        "confidence, 0 to 1, or one for each proposed field; null gives none",
+        {"type": ["number", "null", "object"], "minimum": 0, "maximum": 1},
     ),
-    Key("given", "`lists:` and `aggregates:` to evaluate with", _OBJECT),
+    Key(
+        "alternatives",
+        "other answers of the model, each `{confidence: 0.4}`",
+        _list({"type": ["object", "string", "number", "boolean", "null", "array"]}),
+    ),
+    Key("at", "time of the evaluation, RFC 3339; default 1970-01-01T00:00:00Z", _TEXT),
+    Key(
+        "given", "`lists:`, `tables:`, `aggregates:` and `checks:` to evaluate with", _ref("given")
+    ),
     Key("fires", "ids of exactly the rules that fire", _NAMES),
     Key("unknown", "ids of exactly the rules that cannot be known", _NAMES),
     Key("trials", "ids of exactly the trial rules that would fire", _NAMES),
@@ -291,7 +332,9 @@ CASE = (
 
 GIVEN = (
     Key("lists", "list name: items", _map({"type": "array"})),
+    Key("tables", "table name: its rows", _map(_map(_OBJECT))),
     Key("aggregates", "aggregate name: value; null is unknown", _map(_SCALAR)),
+    Key("checks", "check name: its answer; null is unknown", _OBJECT),
 )
 
 SECTIONS: dict[str, tuple[Key, ...]] = {
@@ -299,6 +342,9 @@ SECTIONS: dict[str, tuple[Key, ...]] = {
     "field": FIELD,
     "stakes": STAKES,
     "list": LIST,
+    "table": TABLE,
+    "column": COLUMN,
+    "check": CHECK,
     "aggregate": AGGREGATE,
     "rule": RULE,
     "matrix": MATRIX,
@@ -312,11 +358,8 @@ SECTIONS: dict[str, tuple[Key, ...]] = {
 }
 
 UNAVAILABLE: dict[tuple[str, str], str] = {
-    ("policy", "tables"): "send the looked-up value as a field",
-    ("policy", "checks"): "run the check first and send its answer as a field",
     ("policy", "every"): "submit from a scheduler of your own",
     ("policy", "remember"): "add approved values to the list by a change of the policy",
-    ("given", "tables"): "tables are not part of policies yet",
 }
 """Parts of the language that are planned and refused: (section, key) → what to do meanwhile."""
 
@@ -333,18 +376,75 @@ INSTEAD: dict[tuple[str, str], str] = {
 }
 """Keys that people try: (section, key) → what it is called here."""
 
+
+class Call(NamedTuple):
+    """One function of conditions."""
+
+    name: str
+    form: str
+    """As it is written."""
+    meaning: str
+    examples: tuple[tuple[str, Any], ...]
+    """(call, what it gives); None is unknown. `text`, `tags`, `amount` and `when` are the fields
+    of `EXAMPLE`."""
+    least: int = 1
+    """Fewest values it takes."""
+    most: int = 1
+    """Most values it takes."""
+
+
 CALLS = (
-    ("has(name)", "whether a field, value, aggregate or `confidence` has a value"),
-    ("size(x)", "characters of a text (code points), or items of a list"),
-    ("abs(x)", "a number without its sign"),
-    ("contains(text, part)", "whether `part` is in `text`; also `text.contains(part)`"),
-    ("startsWith(text, part)", "whether `text` begins with `part`"),
-    ("endsWith(text, part)", "whether `text` ends with `part`"),
-    ("matches(text, \"pattern\")", "whether the RE2 pattern is found in `text`; ^ and $ anchor"),
-    ("timestamp(\"…\")", "a point in time, RFC 3339"),
-    ("duration(\"…\")", "a span, such as `90s`, `30m`, `1h30m`, `7d`"),
+    Call("has", "has(name)", "whether a name has a value: a field, named value, aggregate, "
+        "column, check, `confidence` or `margin`",
+        (("has(amount)", True), ("has(when)", False))),
+    Call("size", "size(x)", "characters of a text (code points), or items of a list; also "
+        "`x.size()`",
+        (("size(text)", 19), ("tags.size()", 2), ('size("é😀")', 2))),
+    Call("abs", "abs(x)", "a number or duration without its sign",
+        (("abs(amount)", Decimal("12.50")),)),
+    Call("contains", "contains(text, part)", "whether `part` is in `text`, letter for letter; "
+        "also `text.contains(part)`",
+        (('contains(text, "refund")', True), ('text.contains("Refund")', False)), 2, 2),
+    Call("startsWith", "startsWith(text, part)", "whether `text` begins with `part`",
+        (('startsWith(text, "Two")', True),), 2, 2),
+    Call("endsWith", "endsWith(text, part)", "whether `text` ends with `part`",
+        (('endsWith(text, "!")', True),), 2, 2),
+    Call("matches", 'matches(text, "pattern")', "whether the RE2 pattern is found in `text`; "
+        "`^` and `$` are its ends, `\\d` and `\\w` are ASCII, backslashes are doubled",
+        (('matches(text, "^Two \\\\w+")', True), ('matches("x\\n", "x$")', False)), 2, 2),
+    Call("mentions", 'mentions(text, lists.NAME, "exact")', "whether one of the keywords is in "
+        'a text as a word, in any case, inflected unless `"exact"`; also over `["a", "b"]`',
+        (('mentions(text, ["refund"])', True), ('mentions(text, ["refund"], "exact")', False),
+         ('mentions(text, ["fund"])', False)), 2, 3),
+    Call("exists", "exists(list, x, condition)", "whether the condition holds for an item of "
+        "the list; also `list.exists(x, …)`. Parts of an object are `x.part`",
+        (('exists(tags, x, x == "vip")', True), ('tags.exists(x, size(x) > 5)', False)), 3, 3),
+    Call("all", "all(list, x, condition)", "whether it holds for every item; of none, yes",
+        (("tags.all(x, size(x) >= 3)", True),), 3, 3),
+    Call("timestamp", 'timestamp("…")', "a point in time, RFC 3339 with an offset",
+        (('timestamp("2026-11-21T08:00:00Z") > timestamp("2026-11-21T08:30:00+01:00")', True),)),
+    Call("duration", 'duration("…")', "a span, such as `90s`, `30m`, `1h30m`, `7d`",
+        (('duration("1h") / duration("20m") == 3', True),)),
+    Call("hour", 'hour(time, "zone")', "hour of the day in a time zone, 0 to 23",
+        (('hour(timestamp("2026-11-21T23:30:00Z"), "Europe/Berlin")', 0),), 2, 2),
+    Call("weekday", 'weekday(time, "zone")', "day of the week: `monday` to `sunday`",
+        (('weekday(timestamp("2026-11-21T23:30:00Z"), "Europe/Berlin")', "sunday"),), 2, 2),
+    Call("day", 'day(time, "zone")', "day of the month, 1 to 31",
+        (('day(timestamp("2026-11-30T23:30:00Z"), "Europe/Berlin")', 1),), 2, 2),
+    Call("month", 'month(time, "zone")', "month, 1 to 12",
+        (('month(timestamp("2026-11-30T23:30:00Z"), "UTC")', 11),), 2, 2),
+    Call("date", 'date(time, "zone")', "day as text, `YYYY-MM-DD`",
+        (('date(timestamp("2026-11-30T23:30:00Z"), "Asia/Tokyo")', "2026-12-01"),), 2, 2),
 )  # fmt: skip
-"""Every function of conditions, as written, with its meaning."""
+"""Every function of conditions. The examples are run by the tests."""
+
+EXAMPLE: dict[str, Any] = {
+    "text": "Two refunds, again!",
+    "tags": ["vip", "new"],
+    "amount": Decimal("-12.50"),
+    "when": None,
+}
+"""The record that the examples of `CALLS` read; `when` is an optional timestamp."""
 
 
 def _section(name: str, keys: tuple[Key, ...]) -> dict[str, Any]:
@@ -388,13 +488,25 @@ def markdown_keys() -> str:
             for key in keys
         ]
         blocks.append("\n".join(rows))
-    rows = ["### Functions", "", "| function | gives |", "|---|---|"]
-    rows += [f"| `{call}` | {meaning} |" for call, meaning in CALLS]
+    rows = ["### Functions", "", "| function | gives | for example |", "|---|---|---|"]
+    rows += [
+        f"| `{function.form}` | {function.meaning} | {_examples(function)} |" for function in CALLS
+    ]
     blocks.append("\n".join(rows))
     rows = ["### Not available yet", "", "| part | until then |", "|---|---|"]
     rows += [f"| `{key}` ({section}) | {fix} |" for (section, key), fix in UNAVAILABLE.items()]
     blocks.append("\n".join(rows))
     return "\n\n".join(blocks) + "\n"
+
+
+def _examples(function: Call) -> str:
+    return "; ".join(f"`{call}` is {_shown(value)}" for call, value in function.examples)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"`{value}`"
 
 
 def schema_text() -> str:

@@ -7,7 +7,7 @@ that list, made when the policy was loaded.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping, Sequence
 from contextlib import suppress
 from decimal import ROUND_HALF_UP, Context, Decimal
 from fractions import Fraction
@@ -15,12 +15,15 @@ from typing import Any
 
 from handrail.gate import explain
 from handrail.gate import values as val
+from handrail.gate.calls import cost
 from handrail.gate.cases import run
-from handrail.gate.checker import Type
 from handrail.gate.compile import Finding, Program
-from handrail.gate.draft import Draft, DraftCase, DraftRule, Plan, Row
+from handrail.gate.declare import described, type_of
+from handrail.gate.draft import Draft, DraftCase, DraftCheck, DraftRule, Plan, Row
 from handrail.gate.emit import UNSET
+from handrail.gate.outside import Given, Outside
 from handrail.gate.reader import Reader
+from handrail.gate.scope import kept
 from handrail.gate.series import Aggregate, Series
 from handrail.gate.shapes import TooMany
 from handrail.gate.source import read
@@ -39,7 +42,23 @@ from handrail.model.policy import (
     Rule,
     Sampling,
 )
-from handrail.model.ruling import Approval, Fired, Route, Ruling, Stakes, Term, TierCell, Unknown
+from handrail.model.ruling import (
+    Approval,
+    Checked,
+    Fired,
+    Route,
+    Ruling,
+    Stakes,
+    Term,
+    TierCell,
+    Unknown,
+)
+
+Check = Callable[[Mapping[str, Any]], Any]
+"""A check of a pack: from the fields it reads (stored form, None where missing) to its answer.
+
+It is pure: no input or output, no clock, the same answer for the same fields.
+"""
 
 _MONEY = Context(prec=2_000, rounding=ROUND_HALF_UP)
 _EMPTY: Mapping[str, Any] = {}
@@ -77,6 +96,9 @@ class Policy:
     sampling: Sampling
     lists: dict[str, tuple[Any, ...]]
     list_digests: dict[str, str]
+    table_digests: dict[str, str]
+    groups: tuple[str, ...]
+    """Facts by which rates are cut, to see whom the policy treats worse."""
     undo_us: int
     """How long the person who closed the review may take it back, µs."""
     valid_us: int | None
@@ -86,8 +108,11 @@ class Policy:
     cases: tuple[str, ...]
     """Names of the cases in the file."""
 
-    def __init__(self, draft: Draft, text: str, path: str) -> None:
+    def __init__(
+        self, draft: Draft, text: str, path: str, checks: Mapping[str, Check] | None = None
+    ) -> None:
         self._draft = draft
+        self._code: Mapping[str, Check] = _EMPTY if checks is None else checks
         self.text = text
         self.path = path
         self.workflow = draft.workflow
@@ -108,6 +133,8 @@ class Policy:
         self.sampling = draft.sampling
         self.lists = {name: named.items for name, named in draft.lists.items()}
         self.list_digests = draft.list_digests
+        self.table_digests = {name: table.digest for name, table in draft.tables.items()}
+        self.groups = draft.groups
         self.undo_us = draft.undo_us
         self.valid_us = draft.valid_us
         self.aggregates = tuple(made.name for made in draft.aggregates)
@@ -115,7 +142,7 @@ class Policy:
         self._series = tuple({made.series.id: made.series for made in draft.aggregates}.values())
         self.version = digest({"text": text, "files": draft.file_digests}).partition(":")[2]
         self.gate_digest = digest(_gate_tree(draft))
-        self.cost = sum(1 for tree in _trees(draft) for _ in tree.walk())
+        self.cost = sum(cost(tree) for tree in _trees(draft))
         self.cases = tuple(case.name for case in draft.cases)
         self._name = f"{self.workflow}@{self.version}"
         self._width = len(self.fields)
@@ -124,8 +151,11 @@ class Policy:
         for slot in program.lazy:
             self._tail[slot - self._width] = UNSET
         reads = {name.name for tree in _trees(draft) for name in tree.walk() if name.op == "name"}
-        self._open = bool(program.lazy or draft.aggregates or "confidence" in reads)
-        self._fill_lists(self._tail, {})
+        self._outside = Outside(draft, self._width)
+        self._open = bool(
+            program.lazy or draft.aggregates or "confidence" in reads or self._outside.moves
+        )
+        self._outside.fill_lists(self._tail, {})
         self._facts = [plan for plan in draft.plans if not plan.field.proposed]
         self._proposed = [plan for plan in draft.plans if plan.field.proposed]
         self._sources = {plan.key: plan.field.proposed for plan in draft.plans}
@@ -143,13 +173,6 @@ class Policy:
         """A new list of slots in which only the named lists are filled."""
         tail = [None if value is UNSET else value for value in self._tail]
         return [None] * self._width + tail
-
-    def _fill_lists(self, tail: list[Any], given: Mapping[str, tuple[Any, ...]]) -> None:
-        for (name, normal), slot in self._draft.scope.sets.items():
-            items = given.get(name, self.lists[name])
-            if normal:
-                items = tuple(val.normalise(item, normal) for item in items)
-            tail[slot - self._width] = frozenset(items)
 
     # ------------------------------------------------------------------ reading a record
 
@@ -262,7 +285,7 @@ class Policy:
     def stored(self, record: Record, name: str) -> Any:
         """The stored form of a declared field of the record, None where it has no value."""
         symbol = self._draft.scope.symbols[name]
-        return _stored(record.slots[symbol.slot], symbol.type)
+        return kept(record.slots[symbol.slot], symbol.type)
 
     # ------------------------------------------------------------------ aggregates
 
@@ -336,35 +359,46 @@ class Policy:
         decision_id: str,
         evaluated_at: int,
         confidence: float | Mapping[str, float] | None = None,
+        alternatives: Sequence[Any] = (),
         aggregates: Mapping[str, Any] | None = None,
+        checks: Mapping[str, Checked] | None = None,
         stopped: str | None = None,
     ) -> Ruling:
         """The ruling: every rule and tier, strictest mode, sentences with values.
 
-        `evaluated_at` is µs UTC. `aggregates` maps names to the values that
-        `aggregate_value` gave; one that is left out or None is unknown. `stopped` is
-        the reason given at the stop button: it turns a pass into a hold.
+        `evaluated_at` is µs UTC, and what the name `at` reads. `alternatives` are the decision's:
+        `margin` is taken from their confidences. `aggregates` maps names to the
+        values that `aggregate_value` gave; one that is left out or None is unknown.
+        `checks` are the answers of `run_checks`. `stopped` is the reason given at the stop button:
+        it turns a pass into a hold.
         """
-        return self._evaluate(
-            record, decision_id, evaluated_at, confidence, aggregates or {}, stopped, self._tail
-        )
+        given = Given(evaluated_at, confidence, alternatives, checks or _EMPTY)
+        return self._evaluate(record, decision_id, given, aggregates or _EMPTY, stopped, self._tail)
 
     def evaluate_case(self, record: Record, case: DraftCase) -> Ruling:
-        """The ruling of a case: its own lists and aggregates; others have seen nothing yet."""
+        """The ruling of a case, with the lists, tables, aggregates and checks that it gives.
+
+        Aggregates that it leaves out have seen nothing yet; checks that it leaves out are run.
+        """
         tail = self._tail
         if case.lists:
             tail = list(tail)
-            self._fill_lists(tail, case.lists)
+            self._outside.fill_lists(tail, case.lists)
+        checks = {**self.run_checks(record, without=case.checks), **case.checks}
+        given = Given(case.at, case.confidence, case.alternatives, checks, case.tables)
         totals: dict[str, Any] = {made.name: made.zero for made in self._draft.aggregates}
         totals.update(case.aggregates)
-        return self._evaluate(record, "d_case", 0, case.confidence, totals, None, tail)
+        return self._evaluate(record, "d_case", given, totals, None, tail)
 
     def judge(
         self,
         record: Record,
         *,
+        evaluated_at: int = 0,
         confidence: float | Mapping[str, float] | None = None,
+        alternatives: Sequence[Any] = (),
         aggregates: Mapping[str, Any] | None = None,
+        checks: Mapping[str, Checked] | None = None,
     ) -> list[Finding]:
         """Which rows of which rules are true or cannot be known, in the order of the file.
 
@@ -376,12 +410,48 @@ class Policy:
         rest = self._tail
         if self._open:
             rest = rest.copy()
-            self._fill(rest, confidence, aggregates or _EMPTY)
+            given = Given(evaluated_at, confidence, alternatives, checks or _EMPTY)
+            self._fill(fields, rest, given, aggregates or _EMPTY)
         codes = self._program.judge(fields, rest)
         if len(codes) > 1:
             codes.sort()
         findings = self._program.findings
         return [findings[code] for code in codes]
+
+    # ------------------------------------------------------------------ checks of packs
+
+    @property
+    def checks(self) -> tuple[str, ...]:
+        """`PACK.NAME` of each check the policy runs."""
+        return tuple(check.run for check in self._draft.checks)
+
+    def run_checks(self, record: Record, *, without: Container[str] = ()) -> dict[str, Checked]:
+        """Run each check once over the fields it reads; its answer is kept with the ruling.
+
+        A check that is not installed, fails, or gives no answer of the declared type is unknown;
+        what happened is in its `problem`.
+        """
+        return {
+            check.name: self._run_check(check, record)
+            for check in self._draft.checks
+            if check.name not in without
+        }
+
+    def _run_check(self, check: DraftCheck, record: Record) -> Checked:
+        code = self._code.get(check.run)
+        if code is None:
+            return Checked(problem="is not installed")
+        given = {name: self.stored(record, name) for name in check.reads}
+        try:
+            answer = code(given)
+        except Exception as error:
+            return Checked(problem=f"failed ({type(error).__name__})")
+        if answer is None:
+            return Checked(problem="gives no answer")
+        try:
+            return Checked(value=kept(check.read(answer), type_of(check.gives)))
+        except val.Wrong as error:
+            return Checked(problem=f"gives an answer that {error.message}")
 
     def generated_source(self) -> str:
         """The Python that decides the rules, as far as records have asked for it. For debugging."""
@@ -398,34 +468,33 @@ class Policy:
 
     def _fill(
         self,
+        fields: tuple[Any, ...],
         rest: list[Any],
-        confidence: float | Mapping[str, float] | None,
+        given: Given,
         aggregates: Mapping[str, Any],
-    ) -> float | None:
-        """Put aggregates and confidence into their places; the confidence as one number."""
+    ) -> None:
+        """Put what rules read besides the record into its place."""
         width = self._width
         for made in self._draft.aggregates:
             value: Any = aggregates.get(made.name)
             if value is not None and made.kind == "decimal":
                 value = Decimal(value).scaleb(-made.places, _MONEY)
             rest[made.slot - width] = value
-        sure = val.read_confidence(confidence)
-        rest[self._draft.confidence_slot - width] = sure
-        return sure
+        self._outside.fill(fields, rest, given)
 
     def _evaluate(
         self,
         record: Record,
         decision_id: str,
-        evaluated_at: int,
-        confidence: float | Mapping[str, float] | None,
+        given: Given,
         aggregates: Mapping[str, Any],
         stopped: str | None,
         tail: list[Any],
     ) -> Ruling:
         draft, width = self._draft, self._width
         fields, rest = self._fields(record), tail.copy()
-        sure = self._fill(rest, confidence, aggregates)
+        self._fill(fields, rest, given, aggregates)
+        sure = rest[draft.confidence_slot - width]
         seen = {
             made.name: val.to_stored(rest[made.slot - width], made.kind)
             for made in draft.aggregates
@@ -469,6 +538,11 @@ class Policy:
             values=named,
             aggregates=seen,
             lists=self.list_digests,
+            tables=self.table_digests,
+            checks={
+                name: given.checks[name] for name in self._outside.asked if name in given.checks
+            },
+            margin=self._outside.margin(rest),
             stakes=stakes,
             approvals=tuple(said.approvals) if lane is Lane.HOLD else (),
             route=self._route(severity, said.ids),
@@ -476,7 +550,7 @@ class Policy:
             if_approved=draft.if_approved.fill(env) if draft.if_approved else "",
             if_rejected=draft.if_rejected.fill(env) if draft.if_rejected else "",
             stopped=halted,
-            evaluated_at=evaluated_at,
+            evaluated_at=given.at,
             undeclared=record.undeclared,
         )
 
@@ -517,7 +591,7 @@ class Policy:
             because = _capital(" and ".join(held.words(env) for held in told)) or rule.id
         same_case = None
         if rule.same_case:
-            same_case = {name: _stored(env[scope.symbols[name].slot], scope.symbols[name].type)
+            same_case = {name: kept(env[scope.symbols[name].slot], scope.symbols[name].type)
                          for name in rule.same_case}  # fmt: skip
         fired = Fired(
             rule=rule.id,
@@ -655,6 +729,9 @@ class _Reading:
                 if not plan.field.optional:
                     self.missing.append(f"{pointer}/{plan.key}")
                 continue
+            if plan.field.of == "object":
+                self.objects(value, plan, f"{pointer}/{plan.key}", prefix, stored)
+                continue
             if plan.field.kind == "object":
                 self.nested(value, plan, f"{pointer}/{plan.key}", prefix, stored)
                 continue
@@ -666,7 +743,7 @@ class _Reading:
                 )
                 continue
             self.slots[plan.slot] = typed
-            stored[plan.key] = _stored(typed, plan.field)
+            stored[plan.key] = kept(typed, type_of(plan.field))
         for key, value in given.items():
             if key in declared:
                 continue
@@ -691,6 +768,38 @@ class _Reading:
             f"{prefix}{plan.key}.",
             {part.key: True for part in plan.parts},
         )
+
+    def objects(
+        self, value: Any, plan: Plan, pointer: str, prefix: str, stored: dict[str, Any]
+    ) -> None:
+        """A list of objects: typed parts of each item, in the order of the declaration."""
+        if not isinstance(value, list | tuple):
+            self.problems.append((pointer, f"{plan.key} is {val.shown(value)}; expected a list"))
+            return
+        if len(value) > val.MAX_ITEMS:
+            over = f"{plan.key} has {len(value):,} items; expected at most {val.MAX_ITEMS:,}"
+            self.problems.append((pointer, over))
+            return
+        outer, items, kept_items = self.slots, [], []
+        for at, item in enumerate(value):
+            where = f"{pointer}/{at}"
+            if not isinstance(item, Mapping):
+                self.problems.append((where, f"is {val.shown(item)}; expected a mapping"))
+                continue
+            self.slots = [None] * len(plan.parts)
+            kept_items.append(
+                self.mapping(
+                    item,
+                    plan.parts,
+                    where,
+                    f"{prefix}{plan.key}.",
+                    {part.key: True for part in plan.parts},
+                )
+            )
+            items.append(tuple(self.slots))
+        self.slots = outer
+        self.slots[plan.slot] = items
+        stored[plan.key] = kept_items
 
 
 class _Said:
@@ -737,12 +846,6 @@ def _key_text(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)
-
-
-def _stored(value: Any, kind: Field | Type) -> Any:
-    if kind.kind == "list" and value is not None:
-        return [val.to_stored(item, kind.of or "string") for item in value]
-    return val.to_stored(value, kind.kind)
 
 
 def _tier_words(tier: TierCell) -> str:
@@ -827,6 +930,11 @@ def _gate_tree(draft: Draft) -> dict[str, Any]:
             for f in sorted(draft.fields.values(), key=lambda f: f.name)
         ],
         "values": {value.name: value.expr.tree() for value in draft.values},
+        "tables": {name: table.digest for name, table in draft.tables.items() if table.read},
+        "checks": {
+            check.name: [check.run, list(check.reads), described(check.gives)]
+            for check in draft.checks
+        },
         "aggregates": {
             a.name: list(a.said) for a in draft.aggregates
         },
@@ -855,14 +963,16 @@ def load(
     read_file: Callable[[str], bytes] | None = None,
     run_cases: bool = True,
     require_cases: bool = False,
+    checks: Mapping[str, Check] | None = None,
 ) -> Policy:
     """The checked policy; raises `PolicyErrors` with every mistake at once.
 
     `read_file` gives the bytes of a list file by its path beside the policy (OSError or KeyError
     where there is none). `run_cases` runs the file's cases: one that comes out otherwise is a
-    mistake. `require_cases` refuses a policy without cases, as packs do.
+    mistake. `require_cases` refuses a policy without cases, as packs do. `checks` are the checks
+    that are installed, by `PACK.NAME`.
     """
-    policy, mistakes = _load(text, path, read_file, run_cases, require_cases)
+    policy, mistakes = _load(text, path, read_file, run_cases, require_cases, checks)
     if policy is None or mistakes:
         raise PolicyErrors(mistakes)
     return policy
@@ -874,9 +984,10 @@ def check(
     path: str = "policy.yaml",
     read_file: Callable[[str], bytes] | None = None,
     require_cases: bool = False,
+    checks: Mapping[str, Check] | None = None,
 ) -> list[Mistake]:
     """Every mistake of the file in its order, empty when it loads. Never raises."""
-    _, mistakes = _load(text, path, read_file, True, require_cases)
+    _, mistakes = _load(text, path, read_file, True, require_cases, checks)
     return sorted(mistakes, key=lambda m: (m.path, m.line, m.column))
 
 
@@ -886,6 +997,7 @@ def _load(
     read_file: Callable[[str], bytes] | None,
     run_cases: bool,
     require_cases: bool,
+    checks: Mapping[str, Check] | None,
 ) -> tuple[Policy | None, list[Mistake]]:
 
     root, decoded, mistakes = read(text, path)
@@ -910,7 +1022,7 @@ def _load(
         )
     if mistakes:
         return None, mistakes
-    policy = Policy(draft, decoded, path)
+    policy = Policy(draft, decoded, path, checks)
     if run_cases:
         with suppress(TooMany):
             run(policy, draft.cases, reader)

@@ -9,12 +9,14 @@ from typing import Any
 from handrail.gate import values as val
 from handrail.gate.checker import Symbol, Type, nearest
 from handrail.gate.consequences import Consequences
+from handrail.gate.declare import type_of
 from handrail.gate.draft import Draft, DraftCase
+from handrail.gate.scope import kept
 from handrail.gate.shapes import merged, plain
 from handrail.gate.source import Node
 from handrail.model.modes import Lane, Mode
 from handrail.model.policy import IfOpen
-from handrail.model.ruling import Approval
+from handrail.model.ruling import Approval, Checked
 
 _WORKFLOW = re.compile(r"[a-z][a-z0-9-]{0,62}", re.ASCII)
 
@@ -29,8 +31,15 @@ class Reader(Consequences):
         self.header(top)
         if "fields" in top:
             self.fields(top["fields"])
+        scope.proposed = {name for name, field in draft.fields.items() if field.proposed}
         if "lists" in top:
             self.lists(top["lists"])
+        if "tables" in top:
+            self.tables(top["tables"])
+        if "checks" in top:
+            self.checks(top["checks"])
+        if "groups" in top:
+            self.groups(top["groups"])
         if "aggregates" in top:
             self.aggregates(top["aggregates"])
         draft.confidence_slot = scope.slot()
@@ -165,14 +174,23 @@ class Reader(Consequences):
                 else:
                     case.facts = base.facts
                     case.proposal = base.proposal
-                    case.confidence = base.confidence
+                    case.confidence, case.alternatives = base.confidence, base.alternatives
+                    case.at = base.at
                     case.lists, case.aggregates = base.lists, base.aggregates
+                    case.tables, case.checks = base.tables, base.checks
             if "facts" in given:
                 case.facts = merged(case.facts, self.input(given["facts"], "facts"))
             if "proposal" in given:
                 case.proposal = merged(case.proposal, self.input(given["proposal"], "proposal"))
             if "confidence" in given:
                 case.confidence = plain(given["confidence"])
+            if "alternatives" in given:
+                case.alternatives = tuple(plain(given["alternatives"]) or ())
+            if "at" in given:
+                try:
+                    case.at = val.read_timestamp(given["at"].text)
+                except val.Wrong as error:
+                    self.wrong(given["at"], f"at {error.message}")
             if "given" in given:
                 self.given(case, given["given"])
             for key, pool in (("fires", ids), ("unknown", ids), ("trials", trials)):
@@ -251,6 +269,48 @@ class Reader(Consequences):
                 except val.Wrong as error:
                     self.wrong(spec, f"{key.text} {error.message}")
         case.lists, case.aggregates = lists, aggregates
+        self.given_tables(case, given.get("tables"))
+        self.given_checks(case, given.get("checks"))
+
+    def given_tables(self, case: DraftCase, node: Node | None) -> None:
+        case.tables = dict(case.tables)
+        for key, spec in node.items if node is not None and node.kind == "map" else ():
+            table = self.draft.tables.get(key.text)
+            if table is None:
+                if key.text not in self.draft.scope.tables:
+                    self.wrong(
+                        key,
+                        f"there is no table `{key.text}`",
+                        "a name under `tables:`",
+                        nearest(key.text, self.draft.tables),
+                    )
+                continue
+            rows = self.table_rows(spec, table, table.plans, self.draft.fields[table.key])
+            if rows is not None:
+                case.tables[key.text] = rows
+
+    def given_checks(self, case: DraftCase, node: Node | None) -> None:
+        case.checks = dict(case.checks)
+        declared = {check.name: check for check in self.draft.checks}
+        for key, spec in node.items if node is not None and node.kind == "map" else ():
+            check = declared.get(key.text)
+            if check is None:
+                self.wrong(
+                    key,
+                    f"there is no check `{key.text}`",
+                    "a name under `checks:`",
+                    nearest(key.text, declared),
+                )
+                continue
+            value = plain(spec)
+            try:
+                if value is None:
+                    case.checks[key.text] = Checked(problem="gives no answer")
+                else:
+                    typed = kept(check.read(value), type_of(check.gives))
+                    case.checks[key.text] = Checked(value=typed)
+            except val.Wrong as error:
+                self.wrong(spec, f"{key.text} {error.message}")
 
     def rule_ids(self, node: Node, what: str, pool: set[str]) -> tuple[str, ...]:
         found = []

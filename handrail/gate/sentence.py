@@ -8,7 +8,7 @@ from decimal import ROUND_HALF_UP, Context, Decimal
 from fractions import Fraction
 from typing import Any
 
-from handrail.gate.checker import ERROR, NUMBERS, Fault, Scope, Type, nearest
+from handrail.gate.scope import ERROR, NUMBERS, Fault, Scope, Type, nearest
 from handrail.gate.values import render_timestamp
 
 MAX_SENTENCE = 1_000
@@ -88,7 +88,7 @@ def _placeholder(inside: str, offset: int, scope: Scope, faults: list[Fault]) ->
             )
         )
         return None
-    symbol = scope.symbols.get(name)
+    symbol = scope.find(name)
     if symbol is None:
         root = name.split(".")[0]
         if name not in scope.broken and root not in scope.broken:
@@ -153,6 +153,8 @@ def display(value: Any, kind: Type) -> str:
     if value is None:
         return "unknown"
     name = kind.kind
+    if name == "list" and kind.of == "object":
+        return f"{len(value)} items" if len(value) != 1 else "1 item"
     if name == "list":
         inner = Type(kind.of or "string", unit=kind.unit)
         items = [display(item, inner) for item in value[:MAX_SHOWN_ITEMS]]

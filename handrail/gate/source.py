@@ -9,6 +9,7 @@ text raw to the end of the line, so that conditions need no quoting.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
@@ -64,6 +65,22 @@ def shorten(text: str, most: int = 60) -> str:
     """`text` on one line, cut in the middle of long ones, for messages."""
     line = "".join(c if c.isprintable() else "·" for c in text[: most * 4])
     return line if len(line) <= most and len(text) <= most * 4 else line[: most - 1] + "…"
+
+
+def lookalike(text: str) -> str:
+    """The first letter that is not Latin beside Latin ones in a word, in words; or nothing.
+
+    `pаyment` with a Cyrillic а looks like `payment` and is another text.
+    """
+    for word in re.findall(r"\w+", text):
+        scripts = {unicodedata.name(c, "?").partition(" ")[0]: c for c in word if c.isalpha()}
+        if "LATIN" in scripts:
+            for script in ("CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE", "COPTIC"):
+                if script in scripts:
+                    return f"the letter {unicodedata.name(scripts[script])}"
+    if text and not text.isascii() and len(text) == 1:
+        return f"the letter {unicodedata.name(text, '?')}"
+    return ""
 
 
 _INT = re.compile(r"[-+]?[0-9]{1,400}", re.ASCII)

@@ -28,7 +28,7 @@ MAX_INLINE = 200
 MAX_DIGITS = 34
 """Most digits of a number written in a condition."""
 
-METHODS = ("contains", "startsWith", "endsWith", "matches", "size")
+METHODS = ("contains", "startsWith", "endsWith", "matches", "size", "mentions", "exists", "all")
 
 
 class ExprError(Exception):
@@ -80,7 +80,10 @@ class Expr:
         value: Any = None,
     ) -> None:
         self.op = op
-        """`lit`, `name`, `lists`, `array`, `call`, `and`, `or`, `not`, `neg`, `?`, `==`, `+` …"""
+        """`lit`, `name`, `item`, `lists`, `array`, `call`, `and`, `or`, `not`, `neg`, `?`, `==` …
+
+        `item` is what an `exists` or `all` around it binds; its `value` is the symbol.
+        """
         self.start = start
         self.end = end
         self.core = slice(start, end)
@@ -93,7 +96,7 @@ class Expr:
         """For each arg the number type it is converted to first; empty text: as it is."""
         self.fixed: Any = None
         """What the check made of it: a moment, a compiled pattern, the set of an array, the slot of
-        a named list's set."""
+        a named list's set, a time zone, or of `mentions` what is sought and which source it is."""
         self.depth = 1 + max((arg.depth for arg in args), default=0)
 
     def walk(self) -> Iterator[Expr]:
@@ -451,7 +454,7 @@ class _Parser:
                 self.take()
                 raise self.surprise(after, "a name behind the point")
             then = self.tokens[self.at + 2]
-            if then.kind == "sign" and then.text == "(" and after.text in METHODS:
+            if then.kind == "sign" and then.text == "(":
                 break
             self.take()
             path.append(self.source[after.start : after.end])

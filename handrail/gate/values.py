@@ -295,6 +295,18 @@ def to_stored(value: Any, kind: str) -> Any:
     return value
 
 
+def exact_difference(a: float, b: float) -> float:
+    """`a - b` of the decimals that the two numbers stand for: 0.8 - 0.7 is 0.1."""
+    return float(Decimal(repr(a)) - Decimal(repr(b)))
+
+
+def from_text(text: str, kind: str | None) -> Any:
+    """What the text of a CSV cell stands for: yes-or-no as a bool, everything else as it is."""
+    if kind == "bool":
+        return {"true": True, "yes": True, "false": False, "no": False}.get(text.lower(), text)
+    return text
+
+
 def wire(value: Any, pointer: str, problems: list[tuple[str, str]]) -> Any:
     """An undeclared value as it can be kept; every reason against it goes into `problems`."""
     budget = [MAX_VALUES]

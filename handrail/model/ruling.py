@@ -15,6 +15,17 @@ Scalar = str | int | float | bool | None
 """A value as it is stored: decimals are strings with exactly their declared places."""
 
 
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """A keyword of `mentions`, where it stands in the text."""
+
+    word: str
+    """As the list spells it."""
+    start: int
+    """Where it starts, in code points of the text."""
+    end: int
+    """Where it ends, exclusive."""
+
+
 class Term(msgspec.Struct, frozen=True, kw_only=True):
     """One comparison of a condition with the values that made it true."""
 
@@ -28,6 +39,8 @@ class Term(msgspec.Struct, frozen=True, kw_only=True):
     """Value of the right side (stored form); a list's name for `in lists.x`."""
     fields: dict[str, Any] = msgspec.field(default_factory=dict)
     """Each field or named value the comparison read, with its value."""
+    found: tuple[Found, ...] = ()
+    """For `mentions`: the keywords that were found, and where."""
 
 
 class Approval(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,6 +78,15 @@ class Unknown(msgspec.Struct, frozen=True, kw_only=True):
     """Sentence: `median_budget is missing`, `impressions is 0 and divides clicks`."""
     acted: str
     """What the rule did about it: `hold`, `ignore` or `fire`."""
+
+
+class Checked(msgspec.Struct, frozen=True, kw_only=True):
+    """What a check of a pack answered about one decision."""
+
+    value: Any = None
+    """The answer, stored form; None where there is none."""
+    problem: str = ""
+    """Why there is none, as the end of a sentence that begins with the check's name."""
 
 
 class TierCell(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,6 +151,12 @@ class Ruling(Noun, frozen=True, kw_only=True):
     """Aggregate values read inside the decision's transaction; None is unknown."""
     lists: dict[str, str] = msgspec.field(default_factory=dict)
     """Digest of each list the policy read."""
+    tables: dict[str, str] = msgspec.field(default_factory=dict)
+    """Digest of each table the policy read."""
+    checks: dict[str, Checked] = msgspec.field(default_factory=dict)
+    """What each check answered, run once for this decision."""
+    margin: float | None = None
+    """How far the most confident answer was ahead of the next one, where a rule reads it."""
     stakes: Stakes = Stakes()
     approvals: tuple[Approval, ...] = ()
     """Union over the rules that fired or hold as unknown, for a hold; empty means any one person

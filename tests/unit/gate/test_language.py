@@ -11,7 +11,6 @@ import pytest
 
 from handrail import gate, packs
 from handrail.gate import language
-from handrail.gate.checker import FUNCTIONS
 from handrail.gate.shapes import plain
 from handrail.gate.source import read
 
@@ -32,10 +31,29 @@ def test_the_reference_page_ends_in_the_generated_tables() -> None:
     )
 
 
-def test_every_function_of_the_language_is_documented() -> None:
-    assert [re.match(r"\w+", call)[0] for call, _ in language.CALLS] == list(  # type: ignore[index]
-        FUNCTIONS
+@pytest.mark.parametrize(
+    ("call", "gives"), [example for each in language.CALLS for example in each.examples]
+)
+def test_every_example_of_a_function_comes_out_as_the_reference_says(call: str, gives: Any) -> None:
+    if isinstance(gives, bool):
+        comparison = call if gives else f"not ({call})"
+    else:
+        comparison = f"{call} == {json.dumps(gives) if isinstance(gives, str) else gives}"
+    policy = gate.load(
+        "handrail: 1\nworkflow: example\nowners: [team:a]\n"
+        "route: [{to: team:a, silence: block}]\n"
+        "fields: {text: string, tags: {list: string}, amount: {type: decimal, places: 2},\n"
+        "         when: {type: timestamp, optional: true}}\n"
+        f"rules:\n  - id: r\n    when: ({comparison}) and has(text)\n"
     )
+    record = policy.ingest(language.EXAMPLE)
+    ruling = policy.evaluate(record, decision_id="d", evaluated_at=0)
+    assert [fired.rule for fired in ruling.fired] == ["r"]
+
+
+def test_every_function_has_an_example_and_a_check() -> None:
+    assert all(each.examples for each in language.CALLS)
+    assert all(each.form.startswith(f"{each.name}(") for each in language.CALLS)
 
 
 def test_every_example_of_the_page_loads() -> None:
