@@ -52,7 +52,7 @@ class Outside:
         self._confidences = [
             (name.partition(".")[2], symbol.slot - width)
             for name, symbol in symbols.items()
-            if symbol.origin == "confidence" and "." in name
+            if symbol.origin == "confidences"
         ]
         self._tables = [
             (

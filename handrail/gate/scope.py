@@ -66,8 +66,8 @@ class Symbol:
 
     name: str
     origin: str
-    """`field`, `value`, `aggregate`, `confidence`, `margin`, `stakes`, `table`, `check`, `at`, or
-    `item` for what `exists` and `all` bind."""
+    """`field`, `value`, `aggregate`, `confidence`, `confidences` (one a field), `margin`, `stakes`,
+    `table`, `check`, `at`, or `item` for what `exists` and `all` bind."""
     type: Type
     slot: int
     maybe: bool = False
@@ -172,7 +172,7 @@ class Scope:
         elif name == "margin":
             made = Symbol(name, "margin", Type("double"), self.slot(), maybe=True)
         elif root == "confidence" and rest in self.proposed:
-            made = Symbol(name, "confidence", Type("double"), self.slot(), maybe=True)
+            made = Symbol(name, "confidences", Type("double"), self.slot(), maybe=True)
         elif root == "tables":
             table_name, _, column = rest.partition(".")
             table = self.tables.get(table_name)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from handrail import gate
+from handrail.gate.outside import Given
 from handrail.model.errors import Mistake
 from handrail.model.ruling import Ruling
 
@@ -42,6 +43,20 @@ def mistakes() -> Callable[..., list[Mistake]]:
     return check
 
 
+def agree(policy: gate.Policy, record: gate.Record, **more: Any) -> None:
+    """The generated program finds what the closures of the type check find."""
+    given = Given(
+        more.get("evaluated_at", 1),
+        more.get("confidence"),
+        more.get("alternatives", ()),
+        more.get("checks") or {},
+    )
+    rest = policy._tail.copy()
+    policy._fill(record.slots, rest, given, more.get("aggregates") or {})
+    generated = sorted(policy._program.judge(record.slots, rest.copy()))
+    assert generated == policy._program.interpret(record.slots, rest)
+
+
 @pytest.fixture
 def ruled() -> Rule:
     """The ruling of a policy over facts and proposal."""
@@ -53,6 +68,8 @@ def ruled() -> Rule:
         **more: Any,
     ) -> Ruling:
         record = policy.ingest(facts or {}, proposal or {})
-        return policy.evaluate(record, decision_id="d_test", evaluated_at=1, **more)
+        agree(policy, record, **more)
+        more.setdefault("evaluated_at", 1)
+        return policy.evaluate(record, decision_id="d_test", **more)
 
     return rule

@@ -15,6 +15,7 @@ import pytest
 from handrail import gate
 from handrail.gate.compile import Program
 from handrail.gate.emit import UNSET
+from handrail.gate.outside import Given
 from handrail.model.policy import Record
 from tests.gate_fuzz import Fuzz, Tree, cel, write
 
@@ -26,7 +27,7 @@ def codes(policy: gate.Policy, record: Record, given: dict[str, Any]) -> tuple[A
     """(generated, reference) codes of one record."""
     program = policy._program
     rest = policy._tail.copy()
-    policy._fill(rest, given["confidence"], given["aggregates"])
+    policy._fill(record.slots, rest, Given(0, given["confidence"]), given["aggregates"])
     return sorted(program.judge(record.slots, rest.copy())), program.interpret(record.slots, rest)
 
 
@@ -70,7 +71,7 @@ def test_a_program_that_files_nothing_says_the_same(
     for _ in range(25):
         record, given = policy.ingest(fuzz.facts()), fuzz.given()
         rest = policy._tail.copy()
-        policy._fill(rest, given["confidence"], given["aggregates"])
+        policy._fill(record.slots, rest, Given(0, given["confidence"]), given["aggregates"])
         assert straight.judge(record.slots, rest) == codes(policy, record, given)[1]
     assert ".get" not in straight.source() and "(s, t, out)" not in straight.source()
 
