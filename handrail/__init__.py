@@ -51,21 +51,22 @@ def open(path: str | os.PathLike[str], *, name: str = "local", desk: bool | None
     owner is gone, the next that asks takes its place. `name` is what this program is called in what
     it submits (no `@`: that is for persons).
 
-    Raises `BadInput` for `desk=True`: a desk needs people who sign in; `handrail up` serves it.
+    The owner serves the desk on this machine: it begins when the first decision waits for a person,
+    and a link that opens it, once, is printed to stderr. `desk=True` begins at once; `desk=False`,
+    or HANDRAIL_DESK=false, serves none.
+
     Raises `Unavailable` where the workspace cannot be opened.
     """
-    from handrail.model.errors import BadInput
-
-    if desk:
-        raise BadInput(
-            "an open workspace serves no desk; leave desk out, and serve it with `handrail up`",
-            "/desk",
-        )
     from handrail.app import open_workspace
     from handrail.model.people import Actor
+    from handrail.server.embedded import desk_of
     from handrail.server.local import serve
+    from handrail.settings import read_settings
 
-    return open_workspace(path, actor=Actor(name=name), serve=serve)
+    settings = read_settings()
+    return open_workspace(
+        path, actor=Actor(name=name), serve=serve, settings=settings, desk=desk_of(desk, settings)
+    )
 
 
 def connect(url: str | None = None, token: str | None = None, *, name: str = "local") -> Client:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 from collections.abc import Mapping
 
@@ -68,8 +69,29 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     traces: bool = False
     """Make OpenTelemetry spans of requests and use cases (needs the package
     `opentelemetry-api`, and whatever exports them set up by its own variables)."""
+    desk: bool = True
+    """Whether a program that opens a workspace serves the desk on this machine once a decision
+    waits (`handrail.open(…, desk=…)` says otherwise)."""
     start_seconds: float = 10.0
     """How long a client waits for a workspace's owner to answer."""
+
+
+def own_name(environ: Mapping[str, str] | None = None) -> str:
+    """What the person at this machine is called: HANDRAIL_PERSON, else the user's name.
+
+    Raises `BadInput` where the machine has no name for its user.
+    """
+    from handrail.model.errors import BadInput
+
+    named = (os.environ if environ is None else environ).get("HANDRAIL_PERSON")
+    if named:
+        return named
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError) as error:
+        raise BadInput(
+            "this machine has no name for its user; say who decides with HANDRAIL_PERSON"
+        ) from error
 
 
 def read_settings(environ: Mapping[str, str] | None = None) -> Settings:

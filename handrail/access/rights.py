@@ -65,6 +65,9 @@ NOBODY = frozenset({"sign_in"})
 LOCAL = frozenset(RIGHTS) - {"account.own", "reviews.assign"}
 """What the workspace's own user may do. Deciding a review takes being asked here too."""
 
+AT_HOME = LOCAL - {"vouch"}
+"""What a browser may do that followed a link of this machine: as in a terminal, for oneself."""
+
 
 class Role(msgspec.Struct, frozen=True, kw_only=True):
     """A set of rights with a name; a person has it by holding `role:<name>`."""
@@ -316,9 +319,11 @@ COMMAND_RIGHTS: dict[type[c.Command], Rule] = {
     c.RevokeToken: _any("tokens.write"),
     c.Invite: _any("people.write"),
     c.MakeFirstAdmin: _any("vouch"),
+    c.MakeLink: _any("vouch"),
     c.AcceptInvitation: _any("sign_in"),
     c.SignIn: _any("sign_in"),
     c.SignInWith: _any("vouch"),
+    c.FollowLink: _any("vouch"),
     c.SignOut: _any("account.own"),
     c.ChangePassword: _any("account.own"),
     c.WhoAmI: _any("account.see"),

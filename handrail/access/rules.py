@@ -13,6 +13,7 @@ from decimal import Decimal
 import msgspec
 
 from handrail.access.rights import (
+    AT_HOME,
     COMMAND_RIGHTS,
     EVERYBODY,
     LOCAL,
@@ -46,6 +47,11 @@ class Who(msgspec.Struct, frozen=True, kw_only=True):
     rights: frozenset[str]
     registered: bool = True
     """False where nobody is registered: one person holds every role."""
+
+    @property
+    def local(self) -> bool:
+        """Whether this is the workspace's own user, in a terminal or by a link of this machine."""
+        return self.via is Via.LOCAL or (self.session is not None and self.session.local)
 
     @property
     def id(self) -> str:
@@ -127,7 +133,8 @@ def who_is(
             program=False,
             person=person,
             session=session,
-            rights=EVERYBODY | _by_roles(person),
+            rights=(AT_HOME if session.local else frozenset()) | EVERYBODY | _by_roles(person),
+            registered=registered or not session.local,
         )
     if actor.via is Via.TOKEN:
         if token is None or token.revoked_at is not None:
@@ -235,7 +242,7 @@ def _missing(who: Who, rule: Rule, held: list[Way], thing: Thing) -> str:
 
 
 def _tied(who: Who, thing: Thing, tie: Tie) -> bool:
-    if who.via is Via.LOCAL and tie in (Tie.OWN, Tie.SUBMITTER):
+    if who.local and tie in (Tie.OWN, Tie.SUBMITTER):
         return True
     if tie is Tie.SUBMITTER:
         return who.id in thing.submitters

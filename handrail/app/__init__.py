@@ -13,7 +13,7 @@ from pathlib import Path
 from handrail.app.service import Service
 from handrail.app.signals import Signals
 from handrail.app.transport import LocalTransport
-from handrail.app.workspace import Paths, Serve, Serving, Workspace, owner_of
+from handrail.app.workspace import OpenDesk, Paths, Serve, Serving, Workspace, owner_of
 from handrail.client import Client
 from handrail.model.errors import BadInput
 from handrail.model.people import Actor
@@ -32,11 +32,13 @@ def open_workspace(
     clock: Callable[[], int] | None = None,
     steps: Steps = no_steps,
     channels: Sequence[Channel] | None = None,
+    desk: OpenDesk | None = None,
 ) -> Client:
     """A client of the workspace in the folder `path`, made where there is none.
 
     The first process to open it owns it until it closes; later ones are its clients and find it by
     the server that `serve` starts. Without `serve` nobody can join: others wait until it is closed.
+    `desk` makes the desk that the owner serves on its machine.
     Raises `Unavailable` where another owner lets nobody in within `settings.start_seconds`.
     """
     settings = read_settings() if settings is None else settings
@@ -45,7 +47,13 @@ def open_workspace(
 
     def own() -> Workspace | None:
         return Workspace.own(
-            folder, serve=serve, settings=settings, clock=clock, steps=steps, channels=channels
+            folder,
+            serve=serve,
+            settings=settings,
+            clock=clock,
+            steps=steps,
+            channels=channels,
+            desk=desk,
         )
 
     return Client(LocalTransport(folder, own, settings.start_seconds), actor)
@@ -65,6 +73,7 @@ def connect(url: str | None = None, token: str | None = None, *, actor: Actor = 
 __all__ = [
     "LOCAL",
     "LocalTransport",
+    "OpenDesk",
     "Paths",
     "Serve",
     "Service",

@@ -7,17 +7,22 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
+
+from msgspec.structs import replace
 
 from handrail.app.signals import Signals
-from handrail.flow import USE_CASES, Ports
+from handrail.flow import LINK, USE_CASES, Ports
 from handrail.model.commands import (
     ROUTES,
     Command,
+    DecisionView,
     Invite,
+    Invited,
     MakeFirstAdmin,
     Preview,
     Record,
+    RowAnswer,
     SetPerson,
     SetStop,
     Submit,
@@ -26,8 +31,10 @@ from handrail.model.commands import (
     WaitOutcomes,
 )
 from handrail.model.errors import BadInput, NotFound, Refused, Unavailable
+from handrail.model.modes import Lane
 from handrail.model.outcome import Outcome
 from handrail.model.people import Actor
+from handrail.model.ruling import Ruling
 
 MAX_WAIT_SECONDS = 60.0
 MAX_WAITED = 10_000
@@ -52,6 +59,20 @@ def _nothing(name: str) -> AbstractContextManager[None]:
     return nullcontext()
 
 
+class Desk(Protocol):
+    """Where people decide, for those who ask where that is."""
+
+    @property
+    def origin(self) -> str | None:
+        """Its address, without a slash at the end; None while there is none."""
+
+    def held(self, review_id: str) -> str | None:
+        """A decision was held, and this is its review: the address, where there is one."""
+
+    def link_for(self, secret: str) -> str | None:
+        """The whole link that this secret of a `MakeLink` makes; None where no link signs in."""
+
+
 class Service:
     """Answers every command of `ROUTES`; what every transport and the server end at.
 
@@ -72,6 +93,8 @@ class Service:
         self.only_reads: str | None = None
         self.around: Callable[[str], AbstractContextManager[Any]] = _nothing
         """Entered around each use case, with its command's name: where spans are made."""
+        self.desk: Desk | None = None
+        """Where the reviews of this workspace are decided, if anywhere."""
         self._refresh = refresh
         self._mistakes = mistakes if mistakes is not None else {}
 
@@ -86,7 +109,8 @@ class Service:
             raise Refused(self.only_reads)
         try:
             with self.around(kind.__name__):
-                return USE_CASES[kind](command, actor, self.ports)
+                answer = USE_CASES[kind](command, actor, self.ports)
+            return answer if self.desk is None else placed(answer, self.desk)
         except NotFound as error:
             if isinstance(command, Submit | Preview) and self._mistakes:
                 wrong = "\n".join(str(mistake) for mistake in self._mistakes.values())
@@ -107,6 +131,29 @@ class Service:
                 left = until - time.monotonic()
                 if left <= 0 or not woken.wait(left):
                     return waiting.answer([])
+
+
+def placed(answer: Any, desk: Desk) -> Any:
+    """The answer, and in its rulings where their reviews are decided."""
+    if isinstance(answer, Ruling):
+        if answer.review_id is None:
+            return answer
+        held = answer.lane is Lane.HOLD
+        return replace(answer, desk=desk.held(answer.review_id) if held else desk.origin)
+    if isinstance(answer, Invited):
+        local = answer.secret.startswith(LINK)
+        return replace(answer, link=desk.link_for(answer.secret)) if local else answer
+    if isinstance(answer, DecisionView):
+        if answer.ruling.review_id is None or desk.origin is None:
+            return answer
+        return replace(answer, ruling=replace(answer.ruling, desk=desk.origin))
+    if isinstance(answer, RowAnswer):
+        return (
+            answer if answer.ruling is None else replace(answer, ruling=placed(answer.ruling, desk))
+        )
+    if isinstance(answer, list) and answer and isinstance(answer[0], DecisionView | RowAnswer):
+        return [placed(one, desk) for one in answer]
+    return answer
 
 
 class Waiting:

@@ -26,7 +26,7 @@ from handrail.app.keys import read_secret, read_signer, read_webhook_secret, syn
 from handrail.app.lock import Owner, OwnerLock, read_owner
 from handrail.app.policies import PolicyFolder
 from handrail.app.scheduler import Scheduler
-from handrail.app.service import Service
+from handrail.app.service import Desk, Service
 from handrail.app.signals import Signals
 from handrail.app.stores import open_store
 from handrail.audit.checkpoint import open_checkpoint
@@ -58,6 +58,16 @@ class Serving(Protocol):
 
 Serve = Callable[[Service, Path], Serving]
 """Starts a server on that Unix socket (or on loopback, where there are none)."""
+
+
+class OwnDesk(Desk, Protocol):
+    """The desk that a workspace serves itself, for whoever sits at its machine."""
+
+    def stop(self) -> None: ...
+
+
+OpenDesk = Callable[[Service], OwnDesk]
+"""Makes the desk of a workspace; it decides by itself when it begins."""
 
 
 class Paths:
@@ -93,7 +103,10 @@ class Paths:
             return path
         name = hashlib.sha256(os.fsencode(self.folder)).hexdigest()[:16]
         user = os.getuid() if hasattr(os, "getuid") else 0
-        short = Path(tempfile.gettempdir()) / f"handrail-{user}-{name}"
+        temporary = tempfile.gettempdir()
+        if len(os.fsencode(temporary)) > MAX_SOCKET_PATH // 2:
+            temporary = "/tmp"  # whom the folder in it belongs to is checked below
+        short = Path(temporary) / f"handrail-{user}-{name}"
         short.mkdir(mode=0o700, exist_ok=True)
         found = short.stat()
         if hasattr(os, "getuid") and (found.st_uid != user or found.st_mode & 0o077):
@@ -128,10 +141,13 @@ class Workspace:
         clock: Callable[[], int] | None,
         steps: Steps,
         channels: Sequence[Channel] | None,
+        desk: OpenDesk | None,
     ) -> None:
         self.paths = Paths(folder)
         self._lock = lock
         self._serving: Serving | None = None
+        self.desk: OwnDesk | None = None
+        """The desk it serves itself, on this machine."""
         self._closed = False
         lock.say(Owner(pid=os.getpid(), started=now_us()))
         self.signer = read_signer(self.paths.signer)
@@ -166,6 +182,8 @@ class Workspace:
             if self.service.only_reads is None:
                 self.scheduler.start()
                 self.courier.start()
+            if desk is not None:
+                self.service.desk = self.desk = desk(self.service)
             if serve is not None:
                 socket = self.paths.socket()
                 self._serving = serve(self.service, socket)
@@ -192,6 +210,7 @@ class Workspace:
         clock: Callable[[], int] | None = None,
         steps: Steps = no_steps,
         channels: Sequence[Channel] | None = None,
+        desk: OpenDesk | None = None,
     ) -> Workspace | None:
         """The workspace, or None where another owner lives."""
         lock = OwnerLock.take(Paths(folder).lock)
@@ -206,6 +225,7 @@ class Workspace:
                 clock=clock,
                 steps=steps,
                 channels=channels,
+                desk=desk,
             )
         except BaseException:
             lock.release()
@@ -279,6 +299,8 @@ class Workspace:
         self._closed = True
         if hasattr(self, "signals"):
             self.signals.close()
+        if self.desk is not None:
+            self.desk.stop()
         if self._serving is not None:
             self._serving.stop()
         try:

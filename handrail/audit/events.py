@@ -220,7 +220,7 @@ CATALOGUE: dict[str, EntryType] = {
     "person.invited": EntryType(
         "A link was made with which somebody can sign in.",
         {"invitation": INVITATION, "until": TIME},
-        {"holds": NAMES, "limits": NAMES, "person": PERSON, "first_admin": FLAG},
+        {"holds": NAMES, "limits": NAMES, "person": PERSON, "first_admin": FLAG, "local": FLAG},
     ),
     "invitation.accepted": EntryType(
         "Somebody took an invitation up.", {"invitation": INVITATION, "person": PERSON}
@@ -231,7 +231,7 @@ CATALOGUE: dict[str, EntryType] = {
     ),
     "session.started": EntryType(
         "A person signed in.",
-        {"person": PERSON, "means": _one_of(("password", "identity", "invitation"))},
+        {"person": PERSON, "means": _one_of(("password", "identity", "invitation", "link"))},
         {"until": TIME},
     ),
     "session.ended": EntryType(

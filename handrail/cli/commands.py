@@ -35,6 +35,7 @@ COMMANDS = (
     "withdraw",
     "decisions",
     "reviews",
+    "desk",
     "doubts",
     "policy",
     "stop",

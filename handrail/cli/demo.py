@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,9 +20,6 @@ if TYPE_CHECKING:
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 ABOUT = ("medical", "marketing")
-LEFT_FOR_YOU = 4
-"""Held decisions that wait for the person at the terminal."""
-YOU = "you@example.com"
 
 SAID = (
     "The reviewers are SIMULATED: they know the true labels and decide by them, so the error after "
@@ -39,46 +35,50 @@ def demo(
         str | None, typer.Argument(metavar="[medical|marketing]", help="Both where left out.")
     ] = None,
     once: Annotated[
-        bool, typer.Option("--once", help="Ask nothing: run, print the figures and end.")
+        bool,
+        typer.Option(
+            "--once", help="No browser: simulated people decide, figures are printed, and it ends."
+        ),
     ] = False,
-    port: Annotated[int | None, typer.Option(help="Not in this version.", hidden=True)] = None,
+    port: Annotated[
+        int, typer.Option(metavar="N", min=0, max=65535, help="Port of the desk; 0: a free one.")
+    ] = 0,
 ) -> None:
-    """See it work: real biopsies and sample campaigns, start to end.
+    """See it work, without setting anything up: the desk opens in the browser, and you decide.
 
-    Gate, people, outcomes, effects with their receipts, and the log that is verified.
-    Everything happens in a temporary folder with an embedded store. On a terminal and without
-    --once a few decisions are left for you to decide by keys.
+    Sample campaigns and real biopsies keep arriving, in a temporary folder with an embedded store.
+    Ctrl-C ends it and leaves nothing. The link to the desk is printed too, for another browser.
     """
     shell = shell_of(ctx)
-    if port is not None:
-        raise BadInput("the demo runs in the terminal; leave --port out")
     if about is not None and about not in ABOUT:
         raise BadInput(f"there is no demo {about!r}; expected medical or marketing")
-    figures = {
-        name: _run(shell, name, once=once) for name in (ABOUT if about is None else (about,))
-    }
+    if not once:
+        from handrail.cli.live import show
+
+        show(shell, about, port)
+        return
+    if port:
+        raise BadInput("--once opens no desk, so it takes no --port; leave one of them out")
+    figures = {name: _run(shell, name) for name in (ABOUT if about is None else (about,))}
     if shell.json:
         shell.document(figures)
 
 
-def _run(shell: Shell, about: str, *, once: bool) -> dict[str, Any]:
+def _run(shell: Shell, about: str) -> dict[str, Any]:
     from handrail.cli.samples import biopsies, campaigns
     from handrail.cli.simulation import Demo
 
     samples = biopsies() if about == "medical" else campaigns()
-    asks = not once and not shell.json and sys.stdin.isatty() and sys.stdout.isatty()
-    asks = asks and about == "marketing"
     shell.say(f"== {about}: {samples.workflow} ==")
     shell.say(samples.about)
     with _workspace(samples.policy) as (folder, client, clock):
         run = Demo(client, clock, samples)
-        run.register(*((YOU,) if asks else ()))
+        run.register()
         run.submit()
         _say_submitted(shell, run)
-        run.review(leave=LEFT_FOR_YOU if asks else 0)
-        yours = _sit_down(shell, run) if asks else 0
+        run.review()
         run.finish(shell.say if about == "marketing" else lambda text: None)
-        figures = {**_figures(run, folder), "decided_by_you": yours}
+        figures = _figures(run, folder)
     if not shell.json:
         _print(shell, figures)
     return figures
@@ -120,30 +120,6 @@ def _say_submitted(shell: Shell, run: Demo) -> None:
         if str(ruling.lane) == "hold":
             shell.say(f"for example {key}: {ruling.why}")
             break
-
-
-def _sit_down(shell: Shell, run: Demo) -> int:
-    """The desk for the person at the terminal; returns how many decisions they made."""
-    from handrail.cli.desk import Desk
-    from handrail.cli.terminal import sit_at
-    from handrail.model.people import Actor
-
-    shell.say(
-        f"{LEFT_FOR_YOU} decisions wait for you. Press Enter to decide them, Q ends the desk."
-    )
-    sys.stdin.readline()
-    me = Actor(name=YOU, program=False)
-    desk = Desk(
-        lambda command: run.client.call(command, me),
-        person=YOU,
-        wall=run.clock,
-        workflow=run.samples.workflow,
-    )
-    sit_at(desk)
-    shell.say(f"you decided {desk.decided}; the simulated people take the rest")
-    run.clock.skip(120.0)
-    run.review()
-    return desk.decided
 
 
 def _figures(run: Demo, folder: Path) -> dict[str, Any]:
@@ -219,6 +195,4 @@ def _print(shell: Shell, figures: dict[str, Any]) -> None:
     for problem in log["problems"]:
         shell.say(problem)
     shell.say(SAID)
-    if figures["decided_by_you"]:
-        shell.say(f"{figures['decided_by_you']} verdicts are yours and count as they are.")
     shell.say()

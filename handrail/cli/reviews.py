@@ -63,8 +63,8 @@ def reviews(
 
 def sit_down(shell: Shell, workflow: str | None = None) -> int:
     """The keyboard desk; returns how many decisions were made."""
-    from handrail.cli.desk import Desk
     from handrail.cli.terminal import sit_at
+    from handrail.cli.terminal_desk import Desk
 
     with shell.open(stays=True) as client:
         desk = Desk(

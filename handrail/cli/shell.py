@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import os
 import sys
@@ -17,6 +16,7 @@ import typer
 from handrail.cli.screen import visible
 from handrail.model.errors import BadInput, HandrailError
 from handrail.model.people import Actor
+from handrail.settings import own_name
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -66,15 +66,7 @@ class Shell:
     @property
     def person(self) -> str:
         """Handle of the person who acts."""
-        named = self.chosen_person or os.environ.get("HANDRAIL_PERSON")
-        if named:
-            return named
-        try:
-            return getpass.getuser()
-        except (KeyError, OSError) as error:
-            raise BadInput(
-                "this machine has no name for its user; say who decides with --as PERSON"
-            ) from error
+        return self.chosen_person or own_name()
 
     @contextmanager
     def open(self, *, stays: bool = False) -> Iterator[Client]:

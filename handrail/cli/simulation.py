@@ -23,8 +23,6 @@ from handrail.client import Client
 from handrail.model.commands import (
     CastVote,
     Claim,
-    DecisionView,
-    GetDecision,
     Seated,
     SetPerson,
     Submit,
@@ -93,10 +91,10 @@ class Demo:
         self._by_decision: dict[str, Sample] = {}
         self.people = [f"{samples.workflow}-{n}@example.com" for n in (1, 2, 3)]
 
-    def register(self, *more: str) -> None:
-        """Register the simulated reviewers, and whoever else sits at the desk."""
-        for place, handle in enumerate((*self.people, *more)):
-            heads = self.samples.heads if place == 0 or handle in more else ()
+    def register(self) -> None:
+        """Register the simulated reviewers."""
+        for place, handle in enumerate(self.people):
+            heads = self.samples.heads if place == 0 else ()
             self.client.call(
                 SetPerson(handle=handle, holds=(*self.samples.teams, *heads)),
                 Actor(name=self.people[0], program=False),
@@ -127,12 +125,11 @@ class Demo:
                 self._by_decision[answer.ruling.decision_id] = sample
         self.tally.submit_seconds += time.perf_counter() - begun
 
-    def review(self, leave: int = 0) -> None:
-        """The simulated people decide what is open, in turns, all but `leave` reviews."""
-        left = sum(1 for ruling in self.tally.rulings.values() if ruling.lane is Lane.HOLD) - leave
+    def review(self) -> None:
+        """The simulated people decide what is open, in turns."""
         idle = 0
         turn = 0
-        while idle < len(self.people) and (left > 0 or not leave):
+        while idle < len(self.people):
             actor = Actor(name=self.people[turn % len(self.people)], program=False)
             turn += 1
             try:
@@ -143,10 +140,10 @@ class Demo:
                 idle += 1
                 continue
             idle = 0
-            left -= self._decide(seated, actor)
+            self._decide(seated, actor)
 
-    def _decide(self, seated: Seated, actor: Actor) -> int:
-        """One vote; 1 where it decided a held review, else 0."""
+    def _decide(self, seated: Seated, actor: Actor) -> None:
+        """One vote."""
         card = seated.card
         sample = self._by_decision[card.decision_ids[0]]
         seconds = MEDIAN_SECONDS * math.exp(self._random.gauss(0.0, 0.6))
@@ -164,19 +161,18 @@ class Demo:
         try:
             voted: Voted = self.client.call(vote, actor)
         except (Conflict, Refused):
-            return 0  # somebody else was first, or only a head may: it comes round again
+            return  # somebody else was first, or only a head may: it comes round again
         self.tally.thinking.append(seconds)
         if card.kind == "spot_check":
             self.tally.spot_checks += 1
             self.tally.spot_found += said != "approve"
-            return 0
+            return
         if card.blind:
             self.tally.blind += 1
         else:
             self.tally.said[said] += 1
         if voted.decided:
             self.tally.waiting.append((self.clock() - card.opened_at) / 1_000_000)
-        return int(voted.decided)
 
     @staticmethod
     def _says(card: Card, sample: Sample) -> tuple[Any, dict[str, Any]]:
@@ -197,8 +193,6 @@ class Demo:
         for key, ruling in self.tally.rulings.items():
             if key in self.tally.outcomes:
                 continue
-            if self._open(ruling):
-                continue  # somebody at the desk left it open
             outcome = self.client.wait(ruling, timeout=PATIENCE)
             self.tally.outcomes[key] = outcome
             sample = self._by_decision[ruling.decision_id]
@@ -213,12 +207,6 @@ class Demo:
                 wrong=not right_in_the_end(outcome, sample),
                 source=self.samples.truth_from,
             )
-
-    def _open(self, ruling: Ruling) -> bool:
-        if ruling.lane is not Lane.HOLD:
-            return False
-        view: DecisionView = self.client.call(GetDecision(decision_id=ruling.decision_id))
-        return view.review is not None and view.review["status"] == "open"
 
     # ------------------------------------------------------------------------ figures
 

@@ -18,8 +18,8 @@ from types import FrameType
 from rich.console import Console
 from rich.text import Text
 
-from handrail.cli.desk import Desk
 from handrail.cli.keys import split_keys
+from handrail.cli.terminal_desk import Desk
 
 _ENTER = "\x1b[?1049h\x1b[?25l"
 _LEAVE = "\x1b[?25h\x1b[?1049l"

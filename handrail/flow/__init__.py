@@ -13,7 +13,7 @@ from typing import Any
 from handrail.flow.acts import ask, assign, comment, escalate, snooze
 from handrail.flow.aggregates import Astray, astray, let_go
 from handrail.flow.claim import claim
-from handrail.flow.invitations import has_admin, invite, make_first_admin
+from handrail.flow.invitations import has_admin, invite, make_first_admin, make_link
 from handrail.flow.labels import add_label
 from handrail.flow.log import accept_restore, against_state, checkpoint, create_log, rolled_back
 from handrail.flow.people import list_people, set_person
@@ -39,9 +39,11 @@ from handrail.flow.record import record
 from handrail.flow.refusals import told
 from handrail.flow.reverse import reverse
 from handrail.flow.runs import confirm, list_doubts, redeem, resolve
+from handrail.flow.secret import LINK
 from handrail.flow.sessions import (
     accept_invitation,
     change_password,
+    follow_link,
     recognise,
     sign_in,
     sign_in_with,
@@ -94,9 +96,11 @@ _VERBS: dict[type[c.Command], Callable[[Any, Actor, Ports], Any]] = {
     c.RevokeToken: revoke_token,
     c.Invite: invite,
     c.MakeFirstAdmin: make_first_admin,
+    c.MakeLink: make_link,
     c.AcceptInvitation: accept_invitation,
     c.SignIn: sign_in,
     c.SignInWith: sign_in_with,
+    c.FollowLink: follow_link,
     c.SignOut: sign_out,
     c.ChangePassword: change_password,
     c.WhoAmI: who_am_i,
@@ -113,6 +117,7 @@ USE_CASES = {kind: told(kind, verb) for kind, verb in _VERBS.items()}
 """Command to the function that answers it."""
 
 __all__ = [
+    "LINK",
     "USE_CASES",
     "Astray",
     "Ports",

@@ -8,10 +8,10 @@ from handrail.access import Denied, allow
 from handrail.flow.people import check_holds, check_limits, limits_in_words
 from handrail.flow.ports import Ports
 from handrail.flow.records import known, note
-from handrail.flow.secret import INVITATION, hash_of, new_secret
+from handrail.flow.secret import INVITATION, LINK, hash_of, new_secret
 from handrail.flow.who import enter
 from handrail.model.access import Invitation
-from handrail.model.commands import Invite, Invited, MakeFirstAdmin
+from handrail.model.commands import Invite, Invited, MakeFirstAdmin, MakeLink
 from handrail.model.errors import BadInput, Conflict, NotFound
 from handrail.model.ids import new_id
 from handrail.model.people import Actor, Person, folded
@@ -35,16 +35,12 @@ def has_admin(tx: Transaction) -> bool:
 
 def invite(command: Invite, actor: Actor, ports: Ports) -> Invited:
     """A link for somebody, and its secret this once. Those made for them before end."""
-    handle = command.handle.strip()
-    check_wire(handle, "/handle")
-    if not 1 <= len(handle) <= 200 or not handle.isprintable():
-        raise BadInput("expected 1 to 200 plain characters", "/handle")
+    handle = _plain(command.handle)
     if command.holds is not None:
         check_holds(command.holds)
     if command.limits is not None:
         check_limits(command.limits)
-    if not 0.1 <= command.hours <= 24 * 30:
-        raise BadInput("expected 0.1 to 720 hours", "/hours")
+    _check_hours(command.hours)
     secret = new_secret(INVITATION)
 
     def use_case(tx: Transaction) -> Invited:
@@ -78,6 +74,54 @@ def invite(command: Invite, actor: Actor, ports: Ports) -> Invited:
             person=there.id if there is not None else None,
         )
         return Invited(id=invitation.id, handle=handle, secret=secret, until=invitation.until)
+
+    return ports.store.write(use_case)
+
+
+def _plain(handle: str) -> str:
+    handle = handle.strip()
+    check_wire(handle, "/handle")
+    if not 1 <= len(handle) <= 200 or not handle.isprintable():
+        raise BadInput("expected 1 to 200 plain characters", "/handle")
+    return handle
+
+
+def _check_hours(hours: float) -> None:
+    if not 0.1 <= hours <= 24 * 30:
+        raise BadInput("expected 0.1 to 720 hours", "/hours")
+
+
+def make_link(command: MakeLink, actor: Actor, ports: Ports) -> Invited:
+    """A link of this machine, and its secret this once. Links made before it go on working."""
+    handle = _plain(command.handle)
+    _check_hours(command.hours)
+    secret = new_secret(LINK)
+
+    def use_case(tx: Transaction) -> Invited:
+        who = enter(tx, actor)
+        allow(who, MakeLink)
+        person = known(tx, handle)
+        if not person.active:
+            raise Conflict(f"{person.handle} is switched off; switch them on first")
+        link = Invitation(
+            id=new_id("i", tx.now()),
+            hash=hash_of(secret),
+            handle=person.handle,
+            made_by=who.id,
+            until=tx.now() + round(command.hours * HOUR_US),
+            local=True,
+        )
+        tx.access.add_invitation(link)
+        note(
+            tx,
+            "person.invited",
+            who.id,
+            invitation=link.id,
+            until=link.until,
+            person=person.id,
+            local=True,
+        )
+        return Invited(id=link.id, handle=person.handle, secret=secret, until=link.until)
 
     return ports.store.write(use_case)
 
@@ -119,17 +163,20 @@ def _refuse_a_second(tx: Transaction) -> None:
         raise Conflict("there is an admin already; ask them for an invitation")
 
 
-def living(tx: Transaction, hashed: str) -> Invitation:
-    """The invitation with this hash, if it can still be taken up. Raises `NotFound`."""
+def living(tx: Transaction, hashed: str, *, local: bool = False) -> Invitation:
+    """The invitation (`local`: the link) with this hash, if it still works. Raises `NotFound`."""
     found = tx.access.invitation(hashed)
-    if found is None or found.used_at is not None or tx.now() >= found.until:
+    gone = found is None or found.used_at is not None or tx.now() >= found.until
+    if gone or found is None or found.local is not local:
+        if local:
+            raise NotFound("this link was used, or is over; `handrail desk` prints another")
         raise NotFound("this invitation is not there, was used, or is over; ask for a new one")
     return found
 
 
-def take_up(tx: Transaction, hashed: str, handle: str | None) -> Person:
+def take_up(tx: Transaction, hashed: str, handle: str | None, *, local: bool = False) -> Person:
     """Use the invitation, once, and return the person it makes; what it gives is theirs now."""
-    found = living(tx, hashed)
+    found = living(tx, hashed, local=local)
     if found.handle is None:
         _refuse_a_second(tx)
         if handle is None:

@@ -1,11 +1,11 @@
-"""Secrets of tokens, sessions and invitations: 256 random bits behind a prefix, stored hashed."""
+"""Secrets of tokens, sessions, invitations and links: a prefix and 256 random bits, kept hashed."""
 
 from __future__ import annotations
 
 import hashlib
 import secrets
 
-TOKEN, SESSION, INVITATION = "hrt_", "hrs_", "hri_"
+TOKEN, SESSION, INVITATION, LINK = "hrt_", "hrs_", "hri_", "hrl_"
 """What a secret begins with, so that people and scanners tell what they have found."""
 
 SHOWN = 10

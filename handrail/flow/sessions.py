@@ -21,6 +21,7 @@ from handrail.model.access import Identity, Password, Session
 from handrail.model.commands import (
     AcceptInvitation,
     ChangePassword,
+    FollowLink,
     Me,
     SignedIn,
     SignIn,
@@ -188,7 +189,14 @@ def _count_failure(tx: Transaction, password: Password) -> None:
 
 
 def _start(
-    tx: Transaction, ports: Ports, person: Person, means: str, secret: str, before: str | None
+    tx: Transaction,
+    ports: Ports,
+    person: Person,
+    means: str,
+    secret: str,
+    before: str | None,
+    *,
+    local: bool = False,
 ) -> Session:
     """A new session with a new secret; the one this browser had before ends."""
     now, settings = tx.now(), ports.settings
@@ -206,6 +214,7 @@ def _start(
         seen_at=now,
         until=min(now + round(settings.session_idle_seconds * SECOND), last),
         last=last,
+        local=local,
     )
     tx.access.put_session(session)
     note(tx, "session.started", person.id, person=person.id, means=means, until=last)
@@ -240,6 +249,18 @@ def accept_invitation(command: AcceptInvitation, actor: Actor, ports: Ports) -> 
         note(tx, "password.changed", person.id, person=person.id)
         tx.access.end_sessions_of(person.id)
         return person, _start(tx, ports, person, "invitation", secret, None)
+
+    return _signed_in(*ports.store.write(use_case), secret)
+
+
+def follow_link(command: FollowLink, actor: Actor, ports: Ports) -> SignedIn:
+    """A session for the browser that followed a link of this machine. The link works once."""
+    secret = new_secret(SESSION)
+
+    def use_case(tx: Transaction) -> tuple[Person, Session]:
+        allow(enter(tx, actor), FollowLink)
+        person = take_up(tx, hash_of(command.secret), None, local=True)
+        return person, _start(tx, ports, person, "link", secret, command.session, local=True)
 
     return _signed_in(*ports.store.write(use_case), secret)
 

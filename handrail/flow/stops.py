@@ -45,7 +45,7 @@ def set_stop(command: SetStop, actor: Actor, ports: Ports) -> Stop:
             commit=commit(tx, WORKSPACE, "stop", command.reason.encode()),
         )
         tx.wake("stops")
-        return stop
+        return msgspec.structs.replace(stop, by=asker.name)
 
     return ports.store.write(use_case)
 

@@ -34,7 +34,8 @@ def enter(tx: Transaction, actor: Actor, *, meet: bool = True, nobody: bool = Fa
     if actor.via is Via.SESSION and actor.credential is not None:
         session = tx.access.session(actor.credential)
         person = tx.people.get(session.person) if session is not None else None
-        return who_is(actor, now, session=session, person=person)
+        registered = session is None or not session.local or tx.people.registered()
+        return who_is(actor, now, session=session, person=person, registered=registered)
     if actor.via is Via.TOKEN and actor.credential is not None:
         return who_is(actor, now, token=tx.access.token(actor.credential))
     if not nobody:

@@ -45,6 +45,8 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     """It is over then unless it is used before; moves on with use, up to `last`."""
     last: int
     """It is over then, used or not."""
+    local: bool = False
+    """Begun by a link of this machine: whoever has it may do what they may do in a terminal."""
 
 
 class Password(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,7 +73,7 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Invitation(msgspec.Struct, frozen=True, kw_only=True):
-    """A link that makes somebody a person who can sign in. Works once."""
+    """A link that makes somebody a person who can sign in, or signs them in. Works once."""
 
     id: str
     hash: str
@@ -84,3 +86,5 @@ class Invitation(msgspec.Struct, frozen=True, kw_only=True):
     made_by: str
     until: int
     used_at: int | None = None
+    local: bool = False
+    """Signs in by itself, without a password, and only on the machine that it was made on."""

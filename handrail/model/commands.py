@@ -350,6 +350,25 @@ class MakeFirstAdmin(Command, frozen=True, kw_only=True):
     """Make the link of the first admin. Only the workspace's owner may, while there is none."""
 
 
+class MakeLink(Command, frozen=True, kw_only=True):
+    """Make a link that signs somebody in by itself, once, on this machine.
+
+    Only the workspace's owner may. Whoever follows it may do what they may do in a terminal here.
+    """
+
+    handle: str
+    hours: float = 24.0
+    """How long the link works."""
+
+
+class FollowLink(_Quiet, frozen=True, kw_only=True):
+    """Sign in by such a link. Only the workspace's owner may send it, for a browser on loopback."""
+
+    secret: str
+    session: str | None = None
+    """Secret of the session this browser had; it ends."""
+
+
 class AcceptInvitation(_Quiet, frozen=True, kw_only=True):
     """Take an invitation up: sets the password and signs in."""
 
@@ -533,6 +552,8 @@ class Invited(msgspec.Struct, frozen=True, kw_only=True):
     handle: str | None
     secret: str
     until: int
+    link: str | None = None
+    """The whole link, where a desk on this machine takes it."""
 
     def __repr__(self) -> str:
         return f"Invited(id={self.id!r}, handle={self.handle!r}, secret='…')"
@@ -690,9 +711,11 @@ ROUTES: dict[type[Command], Route] = {
     RevokeToken: _route("POST", "/tokens/{token_id}/revoke", Token),
     Invite: _route("POST", "/people/invite", Invited),
     MakeFirstAdmin: _route("POST", "/people/first-admin", Invited),
+    MakeLink: _route("POST", "/people/link", Invited),
     AcceptInvitation: _route("POST", "/people/accept", SignedIn),
     SignIn: _route("POST", "/session", SignedIn),
     SignInWith: _route("POST", "/session/vouched", SignedIn),
+    FollowLink: _route("POST", "/session/link", SignedIn),
     SignOut: _route("POST", "/session/end", None),
     ChangePassword: _route("POST", "/session/password", None),
     WhoAmI: _route("GET", "/session", Me),

@@ -118,4 +118,5 @@ class Stop(Noun, frozen=True, kw_only=True):
     """A workflow, or `*` for all."""
     reason: str
     by: str
+    """Whoever pressed it: a person's id where it is kept, their handle where it is answered."""
     at: int

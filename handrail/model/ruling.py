@@ -175,6 +175,8 @@ class Ruling(Noun, frozen=True, kw_only=True):
     """When the review's deadline falls (µs UTC); None where it has none."""
     undeclared: tuple[str, ...] = ()
     """Facts that the policy does not declare: stored, not readable by rules."""
+    desk: str | None = None
+    """Address of the desk where its review is decided; said with the answer, never stored."""
 
     @property
     def passed(self) -> bool:
@@ -190,8 +192,11 @@ class Ruling(Noun, frozen=True, kw_only=True):
 
     @property
     def review_url(self) -> str | None:
-        """Path of the review in this installation; None where nothing is held."""
-        return f"/reviews/{self.review_id}" if self.review_id else None
+        """Where the review is decided; only its path where nobody serves a desk just now.
+
+        None where nothing is held.
+        """
+        return f"{self.desk or ''}/reviews/{self.review_id}" if self.review_id else None
 
     def _repr_html_(self) -> str:
         return html_table(

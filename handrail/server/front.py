@@ -46,7 +46,7 @@ HEADERS = {
     b"content-security-policy": POLICY.encode(),
     b"x-content-type-options": b"nosniff",
     b"x-frame-options": b"DENY",
-    b"referrer-policy": b"no-referrer",
+    b"referrer-policy": b"same-origin",
     b"cross-origin-opener-policy": b"same-origin",
     b"cross-origin-resource-policy": b"same-origin",
     b"permissions-policy": b"camera=(), geolocation=(), microphone=(), payment=(), usb=()",
@@ -66,6 +66,8 @@ class Front(msgspec.Struct, frozen=True, kw_only=True):
     """Names in the header Host that are answered, lower case, without port."""
     dev: bool = False
     """On one's own machine, trying out: the schema is open to look at."""
+    links: bool = False
+    """On one's own machine: links that the workspace's own user made sign in (`/open`)."""
 
     @property
     def secure(self) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import ipaddress
 import signal
 import socket
@@ -14,17 +13,18 @@ from types import FrameType
 from typing import Any
 
 import uvicorn
+from msgspec.structs import replace
 
 from handrail.app import Service
 from handrail.flow import has_admin
-from handrail.model.errors import BadInput, Refused, Unavailable
+from handrail.model.errors import BadInput, Refused
+from handrail.server.doorbell import BACKLOG, listen
 from handrail.server.front import Front, make_front
 from handrail.server.main import make_app
 from handrail.server.tracing import start_tracing, use_case_span
 
 PORT = 8421
 KEEP_ALIVE_SECONDS = 75
-BACKLOG = 2048
 MOST_AT_ONCE = 10_000
 """Connections; more are answered 503 before anything of theirs is read."""
 
@@ -42,6 +42,9 @@ def is_loopback(host: str) -> bool:
 class NetworkServer:
     """A workspace's server on a port. It listens from the moment it is made.
 
+    With `own`, a socket that listens on loopback already, it is the desk of this machine's user:
+    links sign in, and what is set up for a server on the network does not count.
+
     Raises `Refused` for an address that others reach while no admin can sign in, and for one whose
     name nobody has said; `Unavailable` where the port is taken.
     """
@@ -53,9 +56,14 @@ class NetworkServer:
         port: int = PORT,
         *,
         dev: bool = False,
+        own: socket.socket | None = None,
         started: Callable[[NetworkServer], None] = lambda server: None,
     ) -> None:
         settings = service.ports.settings
+        if own is not None:
+            settings = replace(
+                settings, public_url="", hosts=(), proxies=(), tls_certificate="", tls_key=""
+            )
         _check_address(service, host, dev)
         if settings.traces:
             start_tracing()
@@ -63,13 +71,12 @@ class NetworkServer:
         self._service = service
         self.local = is_loopback(host)
         """Whether only this machine reaches it."""
-        self._socket = _listen(host, port)
+        self._socket = own or listen(host, port)
         self.port: int = self._socket.getsockname()[1]
         tls = bool(settings.tls_certificate)
         origin = settings.public_url or (f"https://{host}:{self.port}" if tls else "")
-        self.front: Front = make_front(
-            host, self.port, public_url=origin, hosts=settings.hosts, dev=dev
-        )
+        front = make_front(host, self.port, public_url=origin, hosts=settings.hosts, dev=dev)
+        self.front: Front = replace(front, links=own is not None)
         self.app = make_app(service, front=self.front)
         config = uvicorn.Config(
             self.app,
@@ -91,6 +98,8 @@ class NetworkServer:
             ssl_keyfile=settings.tls_key or None,
             h11_max_incomplete_event_size=64 * 1024,
         )
+        if own is None:
+            service.desk = self
         self._server = _Server(config, self._drain, lambda: started(self))
         self._thread: threading.Thread | None = None
 
@@ -98,6 +107,13 @@ class NetworkServer:
     def origin(self) -> str:
         """Where people reach it."""
         return self.front.origin
+
+    def held(self, review_id: str) -> str:
+        """Where a review is decided: here."""
+        return self.origin
+
+    def link_for(self, secret: str) -> None:
+        """People have passwords or a provider here; no link signs in."""
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT; what is under way is finished first."""
@@ -114,10 +130,12 @@ class NetworkServer:
 
     def start(self) -> None:
         """Serve on a thread of its own, until `stop`."""
-        self._thread = threading.Thread(
-            target=self._server.run, args=([self._socket],), name="handrail-network", daemon=True
-        )
+        self._thread = threading.Thread(target=self.serve, name="handrail-network", daemon=True)
         self._thread.start()
+
+    def serve(self) -> None:
+        """Serve on this thread, which is not the main one, until `stop`."""
+        self._server.run(sockets=[self._socket])
 
     def stop(self) -> None:
         """Take no more requests, finish those under way, and go."""
@@ -179,24 +197,3 @@ def _check_address(service: Service, host: str, dev: bool) -> None:
             f"{host} is every address of this machine, and requests have to name one: say how "
             "people reach it, in HANDRAIL_PUBLIC_URL (https://handrail.example) or HANDRAIL_HOSTS"
         )
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        [found, *_] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        made = socket.socket(found[0], socket.SOCK_STREAM)
-    except OSError as error:
-        raise BadInput(f"{host} is no address of this machine ({error}); name another") from error
-    try:
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        made.bind(found[4])
-        made.listen(BACKLOG)
-        made.set_inheritable(False)
-    except OSError as error:
-        made.close()
-        if error.errno == errno.EADDRINUSE:
-            raise Unavailable(
-                f"port {port} of {host} is taken; name another with --port, or end what has it"
-            ) from error
-        raise BadInput(f"cannot listen on {host}:{port}: {error.strerror}") from error
-    return made

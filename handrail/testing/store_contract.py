@@ -1089,7 +1089,7 @@ class StoreContract:
     def test_sessions_move_on_and_end(self) -> None:
         ana, bob = self.registered("ana"), self.registered("bob")
         mine = [self.session(ana, number) for number in (3, 1, 2)]
-        other = self.session(bob, 4, until=50)
+        other = self.session(bob, 4, until=50, local=True)
         for session in (*mine, other):
             self.write(lambda tx, session=session: tx.access.put_session(session))  # type: ignore[misc]
         assert self.read(lambda tx: tx.access.sessions_of(ana.id)) == mine
@@ -1147,7 +1147,7 @@ class StoreContract:
     def test_an_invitation_is_used_once_or_ended(self) -> None:
         plain = self.invitation(1, "Ana@Example.org")
         full = self.invitation(2, "bob", holds=("team:a", "role:b"), limits={"*": "5"}, until=2**50)
-        empty = self.invitation(3, "cleo", holds=(), limits={})
+        empty = self.invitation(3, "cleo", holds=(), limits={}, local=True)
         first = self.invitation(4, None)
         for invitation in (plain, full, empty, first):
             self.write(

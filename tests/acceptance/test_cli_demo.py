@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
+import httpx
 import pytest
 
 from handrail.cli.commands import run
@@ -74,24 +80,57 @@ def test_the_marketing_demo_edits_rejects_refuses_and_launches(
     assert len(keys) == len(set(keys)) == 13
 
 
-def test_what_this_version_does_not_have_is_refused(capfd: pytest.CaptureFixture[str]) -> None:
+def test_what_does_not_go_together_is_refused(capfd: pytest.CaptureFixture[str]) -> None:
     assert run(["demo", "--once", "--port", "8080"]) == 2
     assert run(["demo", "cooking"]) == 2
     assert "medical or marketing" in capfd.readouterr().err
 
 
-@pytest.mark.slow
-def test_on_a_terminal_a_person_decides_some_of_it(tmp_path: Path) -> None:
-    terminal = Terminal(["demo", "marketing"], cwd=tmp_path)
+def test_a_taken_port_is_said(capfd: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert run(["demo", "marketing", "--port", str(port)]) == 4
+    assert f"port {port} of 127.0.0.1 is taken" in capfd.readouterr().err
+
+
+def test_without_a_terminal_it_says_where_the_desk_is_and_leaves_nothing(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", "from handrail.cli import main; main()", "demo", "--json"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(tmp_path), "DISPLAY": "", "BROWSER": ""},
+    ) as process:
+        try:
+            assert process.stdout is not None
+            said = json.loads(process.stdout.readline())
+            assert said["ready"] is True
+            assert said["link"].startswith(f"{said['url']}/open?key=hrl_")
+            page = httpx.get(said["link"], timeout=60)
+            assert page.status_code == 200
+            assert "you@example.com" in page.text
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(60) == 0
+            assert process.stdout.read() == ""
+        finally:
+            process.kill()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_on_a_terminal_enter_prints_another_link(tmp_path: Path) -> None:
+    terminal = Terminal(["demo", "marketing"], cwd=tmp_path, DISPLAY="", BROWSER="")
     try:
-        terminal.until("Press Enter")
+        terminal.until("waits for you")
+        [first] = re.findall(r"key=(\S+)", terminal.raw)
         terminal.press("\r")
-        terminal.until("STAKES")
-        terminal.press("a")
-        terminal.until("takes it back for")
-        terminal.press("q")
-        terminal.until("verified")
+        for _ in range(300):
+            if len(set(re.findall(r"key=(\S+)\r", terminal.raw))) == 2:
+                break
+            terminal.settle(0.1)
+        else:
+            raise AssertionError(f"no other link than {first}: {terminal.raw}")
+        terminal.kill(signal.SIGINT)
+        terminal.until("is gone")
         assert terminal.end() == 0
-        assert "you decided 1" in terminal.raw
     finally:
         terminal.close()

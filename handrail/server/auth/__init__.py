@@ -21,6 +21,7 @@ from handrail.model.commands import (
     AcceptInvitation,
     ChangePassword,
     Command,
+    FollowLink,
     Me,
     SignedIn,
     SignIn,
@@ -29,17 +30,18 @@ from handrail.model.commands import (
     WhoAmI,
 )
 from handrail.model.errors import BadInput, HandrailError, TooMany, Unknown
-from handrail.model.people import Actor
+from handrail.model.people import Actor, Via
 from handrail.model.wire import time_text
 from handrail.server.auth.oidc import RETURN, Provider
-from handrail.server.auth.paper import render, say, style
-from handrail.server.front import Front, Tokens
+from handrail.server.auth.paper import render, say, script, style
+from handrail.server.front import POLICY, Front, Tokens
 from handrail.server.identity import NOBODY
 
 Asked = Request[Any, Any, Any]
 Answer = Response[bytes]
 Handle = Callable[[Asked], Awaitable[Answer]]
 
+WITH_SCRIPT = f"{POLICY}; script-src 'self'"
 FORM_SECONDS = 3600
 """How long the cookie lives that forms are bound to before somebody is signed in."""
 
@@ -54,7 +56,13 @@ def pages(service: Service, front: Front) -> list[HTTPRouteHandler]:
     def done(path: str, name: str, handle: Handle) -> HTTPRouteHandler:
         return post(path, name=name, status_code=200)(_plain(handle))
 
+    links = [
+        get("/sign-in/open.js", name="open_script", sync_to_thread=False)(_script),
+        shown("/open", "open_page", auth.open_page),
+        done("/open", "open", auth.open),
+    ]
     return [
+        *(links if front.links else ()),
         get("/sign-in/style.css", name="sign_in_style", sync_to_thread=False)(_style),
         shown("/sign-in", "sign_in_page", auth.sign_in_page),
         shown("/sign-in/provider", "provider", auth.to_provider),
@@ -82,6 +90,11 @@ def _style() -> Answer:
     return Response(style(), media_type="text/css", headers=headers)
 
 
+def _script() -> Answer:
+    headers = {"cache-control": "public, max-age=3600"}
+    return Response(script(), media_type="text/javascript", headers=headers)
+
+
 def safe_next(place: str | None) -> str:
     """Where to go on after signing in: a path of this server, or the desk.
 
@@ -102,7 +115,7 @@ class Auth:
         self._service = service
         self._front = front
         self._tokens = Tokens(service.ports.secret)
-        self._provider = Provider.of(service.ports.settings, front.origin)
+        self._provider = None if front.links else Provider.of(service.ports.settings, front.origin)
 
     # ------------------------------------------------------------------ sign in and out
 
@@ -123,6 +136,7 @@ class Auth:
             handle=handle,
             provider=provider.shown if provider else None,
             provider_link="/sign-in/provider?" + urlencode({"next": place}),
+            links=self._front.links,
         )
 
     async def sign_in(self, request: Asked) -> Answer:
@@ -201,6 +215,45 @@ class Auth:
         except HandrailError as error:
             return await self._invitation_form(request, secret, given[:200], error)
         return self._welcome(signed, "/")
+
+    # ------------------------------------------------------------------ links of this machine
+
+    async def open_page(self, request: Asked) -> Answer:
+        """What the link is for, and the form that follows it; a script sends the form.
+
+        Who is signed in here already goes on at once, and the link is not used up.
+        """
+        place = safe_next(request.query_params.get("next"))
+        secret = request.query_params.get("key", "")
+        actor = await request.app.state.desk.actor(request)
+        if actor.via is Via.SESSION:
+            return Response(b"", status_code=303, headers={"location": place})
+        try:
+            found = await self._read(request, lambda tx: living(tx, hash_of(secret), local=True))
+        except HandrailError as gone:
+            return self._trouble(gone)
+        answer = self._page(
+            request,
+            "open.html",
+            None,
+            title=say("open.title"),
+            handle=found.handle,
+            secret=secret,
+            next=place,
+        )
+        answer.headers["content-security-policy"] = WITH_SCRIPT
+        return answer
+
+    async def open(self, request: Asked) -> Answer:
+        """Follow a link: the browser is signed in."""
+        form = await _form(request)
+        command = FollowLink(secret=form.get("secret", ""), session=self._session(request))
+        try:
+            # The front says that this is a desk of this machine; who has the link is its user.
+            signed: SignedIn = await self._ask(request, command, LOCAL)
+        except HandrailError as error:
+            return self._trouble(error)
+        return self._welcome(signed, safe_next(form.get("next")))
 
     # ------------------------------------------------------------------ one's own account
 

@@ -42,6 +42,12 @@ def style() -> bytes:
 
 
 @cache
+def script() -> bytes:
+    """The script of the one page that has any: the link of this machine."""
+    return (resources.files(_PLACE) / "open.js").read_bytes()
+
+
+@cache
 def _templates() -> jinja2.Environment:
     import jinja2  # with the first page: a server for programs never needs it
 

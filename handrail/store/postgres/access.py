@@ -33,7 +33,13 @@ def _token(row: tuple[Any, ...]) -> model.Token:
 
 def _session(row: tuple[Any, ...]) -> model.Session:
     return model.Session(
-        hash=row[0], person=row[1], made_at=row[2], seen_at=row[3], until=row[4], last=row[5]
+        hash=row[0],
+        person=row[1],
+        made_at=row[2],
+        seen_at=row[3],
+        until=row[4],
+        last=row[5],
+        local=row[6],
     )
 
 
@@ -95,6 +101,7 @@ class PostgresAccess:
                 session.seen_at,
                 session.until,
                 session.last,
+                session.local,
             ),
         )
 
@@ -176,6 +183,7 @@ class PostgresAccess:
                 invitation.until,
                 invitation.used_at,
                 whom,
+                invitation.local,
             ),
         )
 
@@ -192,6 +200,7 @@ class PostgresAccess:
             made_by=row[5],
             until=row[6],
             used_at=row[7],
+            local=row[8],
         )
 
     def use_invitation(self, hash: str, at: int) -> bool:

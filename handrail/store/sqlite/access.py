@@ -34,7 +34,13 @@ def _token(row: tuple[Any, ...]) -> Token:
 
 def _session(row: tuple[Any, ...]) -> Session:
     return Session(
-        hash=row[0], person=row[1], made_at=row[2], seen_at=row[3], until=row[4], last=row[5]
+        hash=row[0],
+        person=row[1],
+        made_at=row[2],
+        seen_at=row[3],
+        until=row[4],
+        last=row[5],
+        local=bool(row[6]),
     )
 
 
@@ -91,6 +97,7 @@ class SqliteAccess:
                 session.seen_at,
                 session.until,
                 session.last,
+                int(session.local),
             ),
         )
 
@@ -163,6 +170,7 @@ class SqliteAccess:
                 invitation.until,
                 invitation.used_at,
                 folded(invitation.handle or ""),
+                int(invitation.local),
             ),
         )
 
@@ -179,6 +187,7 @@ class SqliteAccess:
             made_by=row[5],
             until=row[6],
             used_at=row[7],
+            local=bool(row[8]),
         )
 
     def use_invitation(self, hash: str, at: int) -> bool:

@@ -179,14 +179,6 @@ def test_without_a_socket_nobody_joins(folder: Path) -> None:
         pass
 
 
-def test_an_open_workspace_serves_no_desk(tmp_path: Path) -> None:
-    import handrail
-
-    with pytest.raises(BadInput, match="handrail up"):
-        handrail.open(tmp_path, desk=True)
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_connect_needs_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
     import handrail
 

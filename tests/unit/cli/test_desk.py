@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from handrail.cli.card import paint
-from handrail.cli.desk import Desk
+from handrail.cli.terminal_desk import Desk
 from handrail.model.commands import (
     Assign,
     CastVote,

@@ -9,11 +9,20 @@ from typing import Any
 
 import pytest
 
+from handrail.access import Denied
 from handrail.flow import against_state, has_admin, recognise
 from handrail.flow.passwords import Passwords
 from handrail.flow.secret import hash_of
 from handrail.model import commands as c
-from handrail.model.errors import BadInput, Conflict, NotFound, Refused, TooMany, Unknown
+from handrail.model.errors import (
+    BadInput,
+    Conflict,
+    HandrailError,
+    NotFound,
+    Refused,
+    TooMany,
+    Unknown,
+)
 from handrail.model.people import Actor, Via
 from handrail.model.problem import problem_of
 
@@ -490,6 +499,7 @@ def test_commands_with_secrets_do_not_show_them() -> None:
         c.AcceptInvitation(secret="hri_x", password=PASSWORD),
         c.ChangePassword(old=PASSWORD, new=PASSWORD),
         c.SignInWith(issuer=ISSUER, subject="1", invitation="hri_x"),
+        c.FollowLink(secret="hrl_x"),
     ):
         assert repr(command) == f"{type(command).__name__}(…)"
 
@@ -501,3 +511,67 @@ def test_local_persons_have_no_session_to_end(office: Office) -> None:
             with pytest.raises(Refused):
                 office.send(command, actor)
     assert office.send(c.WhoAmI(), ann).via == "local"
+
+
+# ------------------------------------------------------------------------------ links of a machine
+
+
+def test_a_link_of_this_machine_signs_in_once_and_does_what_a_terminal_does(office: Office) -> None:
+    link = office.send(c.MakeLink(handle="ann@example.org"))
+    signed = office.send(c.FollowLink(secret=link.secret))
+    ann = recognise(signed.secret, office.ports)
+    here = office.send(c.WhoAmI(), Actor(name="ann@example.org", program=False))
+    me = office.send(c.WhoAmI(), ann)
+    assert set(me.rights) >= set(here.rights) - {"vouch"}
+    assert "vouch" not in me.rights, "a browser makes no further links"
+    with pytest.raises(NotFound, match="was used"):
+        office.send(c.FollowLink(secret=link.secret))
+    assert office.send(c.SetStop(workflow="*", reason="looks odd"), ann).by == ann.name
+
+
+def test_where_nobody_is_registered_only_a_link_makes_the_one_person(office: Office) -> None:
+    ruling = office.submit(250)
+    review = ruling.review_id or ""
+    stranger = office.join("guest@example.org")
+    link = office.send(c.MakeLink(handle="ann@example.org"))
+    ann = recognise(office.send(c.FollowLink(secret=link.secret)).secret, office.ports)
+    with pytest.raises(HandrailError):
+        office.send(c.GetReview(review_id=review), stranger)
+    card = office.send(c.GetReview(review_id=review), ann)
+    voted = office.send(c.CastVote(review_id=review, said="approve", card=card.digest), ann)
+    assert voted.decided
+    # From the first registered person on, a link gives no part in a review.
+    office.send(c.SetPerson(handle="rita@example.org", holds=("team:refunds",)))
+    other = office.submit(260).review_id or ""
+    with pytest.raises(Denied):
+        office.send(c.CastVote(review_id=other, said="approve", card="card:old"), ann)
+
+
+def test_only_the_workspaces_owner_makes_and_follows_links(office: Office) -> None:
+    admin = office.join("admin@example.org", "role:admin")
+    token = office.token("shop", "decisions:submit")
+    link = office.send(c.MakeLink(handle="ann@example.org"))
+    for actor in (admin, token):
+        with pytest.raises(Denied):
+            office.send(c.MakeLink(handle="admin@example.org"), actor)
+        with pytest.raises(Denied):
+            office.send(c.FollowLink(secret=link.secret), actor)
+    with pytest.raises(Unknown):
+        office.send(c.FollowLink(secret=link.secret), NOBODY)
+    # A link is no invitation, and an invitation no link.
+    with pytest.raises(NotFound, match="invitation"):
+        office.send(c.AcceptInvitation(secret=link.secret, password=PASSWORD), NOBODY)
+    invited = office.send(c.Invite(handle="bob@example.org"))
+    with pytest.raises(NotFound, match="link"):
+        office.send(c.FollowLink(secret=invited.secret))
+    assert recognise(office.send(c.FollowLink(secret=link.secret)).secret, office.ports)
+
+
+def test_a_link_ends(office: Office) -> None:
+    link = office.send(c.MakeLink(handle="ann@example.org", hours=1))
+    office.clock.advance(3601)
+    with pytest.raises(NotFound, match="is over"):
+        office.send(c.FollowLink(secret=link.secret))
+    office.send(c.SetPerson(handle="ann@example.org", active=False))
+    with pytest.raises(Conflict, match="switched off"):
+        office.send(c.MakeLink(handle="ann@example.org"))

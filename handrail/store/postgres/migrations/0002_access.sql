@@ -29,7 +29,8 @@ CREATE TABLE sessions (
     made_at bigint NOT NULL,
     seen_at bigint NOT NULL,
     until bigint NOT NULL,
-    last bigint NOT NULL
+    last bigint NOT NULL,
+    local boolean NOT NULL -- begun by a link of this machine
 );
 CREATE INDEX sessions_person ON sessions (person, (seq + 0));
 CREATE INDEX sessions_until ON sessions (until);
@@ -62,6 +63,7 @@ CREATE TABLE invitations (
     limits text, -- JSON object
     made_by text NOT NULL,
     until bigint NOT NULL,
-    used_at bigint
+    used_at bigint,
+    local boolean NOT NULL -- signs in by itself, on this machine
 );
 CREATE INDEX invitations_unused ON invitations (folded) WHERE used_at IS NULL;

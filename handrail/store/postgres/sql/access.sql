@@ -19,14 +19,16 @@ SELECT id, name, prefix, scopes, workflows, made_by, made_at, expires_at, last_u
 FROM tokens ORDER BY seq;
 
 -- name: put_session
-INSERT INTO sessions (hash, person, made_at, seen_at, until, last) VALUES ($1, $2, $3, $4, $5, $6)
+INSERT INTO sessions (hash, person, made_at, seen_at, until, last, local)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
 ON CONFLICT (hash) DO UPDATE SET seen_at = excluded.seen_at, until = excluded.until;
 
 -- name: session
-SELECT hash, person, made_at, seen_at, until, last FROM sessions WHERE hash = $1;
+SELECT hash, person, made_at, seen_at, until, last, local FROM sessions WHERE hash = $1;
 
 -- name: sessions_of
-SELECT hash, person, made_at, seen_at, until, last FROM sessions WHERE person = $1 ORDER BY seq + 0;
+SELECT hash, person, made_at, seen_at, until, last, local
+FROM sessions WHERE person = $1 ORDER BY seq + 0;
 
 -- name: end_session
 DELETE FROM sessions WHERE hash = $1;
@@ -57,11 +59,12 @@ INSERT INTO identities (issuer, subject, person, linked_at) VALUES ($1, $2, $3, 
 ON CONFLICT (issuer, subject) DO NOTHING;
 
 -- name: add_invitation
-INSERT INTO invitations (id, hash, handle, holds, limits, made_by, until, used_at, folded)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9);
+INSERT INTO invitations (id, hash, handle, holds, limits, made_by, until, used_at, folded, local)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10);
 
 -- name: invitation
-SELECT id, hash, handle, holds, limits, made_by, until, used_at FROM invitations WHERE hash = $1;
+SELECT id, hash, handle, holds, limits, made_by, until, used_at, local
+FROM invitations WHERE hash = $1;
 
 -- name: use_invitation
 UPDATE invitations SET used_at = $2 WHERE hash = $1 AND coalesce(used_at, -1) = -1;

@@ -29,7 +29,8 @@ CREATE TABLE sessions (
     made_at INTEGER NOT NULL,
     seen_at INTEGER NOT NULL,
     until INTEGER NOT NULL,
-    last INTEGER NOT NULL
+    last INTEGER NOT NULL,
+    local INTEGER NOT NULL -- 1: begun by a link of this machine
 ) STRICT;
 CREATE INDEX sessions_person ON sessions (person, seq);
 CREATE INDEX sessions_until ON sessions (until);
@@ -62,6 +63,7 @@ CREATE TABLE invitations (
     limits TEXT, -- JSON object
     made_by TEXT NOT NULL,
     until INTEGER NOT NULL,
-    used_at INTEGER
+    used_at INTEGER,
+    local INTEGER NOT NULL -- 1: signs in by itself, on this machine
 ) STRICT;
 CREATE INDEX invitations_unused ON invitations (folded) WHERE used_at IS NULL;
