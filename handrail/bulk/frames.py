@@ -5,9 +5,11 @@ Both say the same about every row; `tests/unit/bulk/test_columns.py` holds them 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from time import time_ns
+from typing import Any
 
 import polars as pl
 
@@ -15,9 +17,10 @@ from handrail.bulk import typed
 from handrail.bulk.columns import MODES, Outcomes
 from handrail.bulk.columns import Plan as ColumnPlan
 from handrail.bulk.judge import ROW_KEY, Bad, Judged, Plan, Tally, judge_row, plan_columns
-from handrail.bulk.read import Row, Source
+from handrail.bulk.read import Row, Source, open_source
 from handrail.bulk.write import RESULTS, why_of
-from handrail.gate import Policy
+from handrail.gate import Policy, load
+from handrail.model.errors import BadInput
 from handrail.model.modes import OnUnknown
 
 BAD = "bad"
@@ -279,3 +282,121 @@ class Judgement:
         alone = quiet & (self.rank >= 2) & (self.rank < _BAD_RANK)
         tally.tiers = int(alone.sum())
         return tally
+
+
+class BulkGate:
+    """One policy over frames and Arrow batches of any shape; make it once, use it for all of them.
+
+    `proposal` names columns of proposed values as `COLUMN` or `FIELD=COLUMN`, `confidence` the
+    column with the confidence (0 to 1). Aggregates are unknown here: rules over them do what their
+    `on_unknown` says. `why=False` leaves out the sentences, the dearest of the results.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        *,
+        proposal: Sequence[str] = (),
+        confidence: str | None = None,
+        why: bool = True,
+    ) -> None:
+        self.policy = policy
+        self.proposal = tuple(proposal)
+        self.confidence = confidence
+        self.why = why
+        self._columns = ColumnPlan(policy)
+        self._gates: dict[tuple[str, ...], FrameGate] = {}
+
+    def judge(self, frame: pl.DataFrame) -> Judgement:
+        """What the gate says about every row."""
+        headers = tuple(frame.columns)
+        gate = self._gates.get(headers)
+        if gate is None:
+            gate = self._gates[headers] = FrameGate.of(
+                self.policy,
+                frame.columns,
+                proposal=self.proposal,
+                confidence=self.confidence,
+                columns=self._columns,
+            )
+        return gate.judge(frame, now=time_ns() // 1_000)
+
+    def frame(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """The frame with the columns `RESULTS` behind its own."""
+        return frame.with_columns(self.judge(frame).results(why=self.why))
+
+    def lazy(self, frame: pl.LazyFrame) -> pl.LazyFrame:
+        """The same for a lazy frame; its streaming engine hands the rows over in batches."""
+        shape = dict(frame.collect_schema())
+        names: Sequence[Any] = (pl.String, pl.String, pl.List(pl.String), pl.List(pl.String))
+        kinds = [*names, pl.String] if self.why else names
+        shape.update(zip(RESULTS, kinds, strict=False))
+        return frame.map_batches(self.frame, schema=pl.Schema(shape), streamable=True)
+
+    def evaluate_arrow(self, batch: Any) -> Any:
+        """A `pyarrow.RecordBatch` with the columns `RESULTS` behind its own.
+
+        This is all that a system of batches needs: Spark, Flink, Beam, a consumer of a queue.
+        """
+        import pyarrow as pa
+
+        frame = pl.from_arrow(batch)
+        assert isinstance(frame, pl.DataFrame)
+        made = list(batch.columns)
+        for series in self.judge(frame).results(why=self.why):
+            kind = pa.list_(pa.string()) if isinstance(series.dtype, pl.List) else pa.string()
+            made.append(series.to_arrow().cast(kind))
+        results = RESULTS[: len(made) - len(batch.columns)]
+        return pa.RecordBatch.from_arrays(made, names=[*batch.schema.names, *results])
+
+
+def gate(
+    data: Any,
+    policy: Policy | str | Path,
+    *,
+    proposal: Sequence[str] = (),
+    confidence: str | None = None,
+    why: bool = True,
+) -> Any:
+    """The gate over a table: the same rows with lane, mode, rules and reasons behind.
+
+    `data` is a Polars frame, eager or lazy (the answer is of the same kind), a pandas or Arrow
+    table, or the path of a CSV or Parquet file (the answer is an eager Polars frame). `policy` is
+    a loaded one or the path of its file. The rest is as for `BulkGate`. A row that cannot be judged
+    has the lane `bad` and its reasons. Raises `PolicyErrors`, and `BadInput` where a column is
+    named that is not there.
+    """
+    if not isinstance(policy, Policy):
+        policy = load_file(Path(policy))
+    made = BulkGate(policy, proposal=proposal, confidence=confidence, why=why)
+    if isinstance(data, pl.LazyFrame):
+        return made.lazy(data)
+    if isinstance(data, str | Path):
+        data = _file(Path(data))
+    elif not isinstance(data, pl.DataFrame):
+        data = pl.DataFrame(data)
+    return made.frame(data)
+
+
+def _file(path: Path) -> pl.DataFrame:
+    source = open_source(path)
+    if source.format == "parquet":
+        return pl.read_parquet(path)
+    rows = list(source.rows())
+    for row in rows:
+        if row.problem is not None:
+            raise BadInput(f"{path}:{row.line or row.number}:1: {row.problem}")
+    return pl.DataFrame(
+        [{header: row.values.get(header) for header in source.headers} for row in rows],
+        infer_schema_length=None,
+        strict=False,
+    )
+
+
+def load_file(path: Path) -> Policy:
+    """The policy in a file, with the list files beside it."""
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise BadInput(f"{path}: {error.strerror or error}; name a policy file") from error
+    return load(text, path=str(path), read_file=lambda name: (path.parent / name).read_bytes())
