@@ -19,7 +19,9 @@ from typing import Any
 from handrail.gate.draft import Draft, DraftRule, Row
 from handrail.gate.emit import UNSET, Emitter, Table, conjuncts, equality, together
 from handrail.gate.syntax import Expr
+from handrail.gate.tell import Teller
 from handrail.model.modes import OnUnknown
+from handrail.model.ruling import Term
 
 FEW = 16
 """Most values under which one rule is filed."""
@@ -30,6 +32,7 @@ WORTH = 2.0
 
 Fields = Sequence[Any]
 Rest = list[Any]
+Judge = Callable[[Fields, Rest], list[int]]
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,8 @@ class Finding:
     row: int
     """Place of the row in the rule; 0 but for a matrix."""
     unknown: bool
+    place: int
+    """Place of the row among all rows of the policy."""
 
 
 @dataclass(frozen=True)
@@ -70,15 +75,21 @@ class _Block:
 
 
 class Program:
-    """The generated functions of one policy. `judge(fields, rest)` gives codes of findings."""
+    """The generated functions of one policy.
+
+    They take the values of the fields and of all other names (`Emitter` says how), and give codes:
+    places in `findings`. Code 2n is the n-th row of all rules as true, 2n + 1 as unknown.
+    """
 
     def __init__(self, draft: Draft, width: int) -> None:
         self.draft = draft
         self.width = width
         self.table = Table(draft.scope, width)
         self.findings: list[Finding] = []
-        self.rows: list[Row] = []
+        self.terms: list[Callable[[Fields, Rest], tuple[Term, ...]]] = []
+        """By row: the comparisons that made it true, with their values."""
         self._sources: list[str] = []
+        self._told: dict[tuple[str, bool], str] = {}
         self.lazy = [value.slot for value in draft.values]
         if draft.money is not None:
             self.lazy.append(draft.money.slot)
@@ -90,10 +101,20 @@ class Program:
             parts = []
             for place, row in enumerate(rule.rows):
                 parts.append(_Part(len(self.findings), tuple(conjuncts(row.when))))
-                self.findings += [Finding(at, place, False), Finding(at, place, True)]
-                self.rows.append(row)
+                count = len(self.terms)
+                self.findings += [Finding(at, place, unknown, count) for unknown in (False, True)]
+                self.terms.append(partial(self._tell, len(self.terms), row))
             rules.append(_Rule(rule, tuple(parts)))
-        self.judge: Callable[[Fields, Rest], list[int]] = self._first(rules)
+        self._rules = rules
+        self._given = frozenset(
+            name
+            for name, symbol in draft.scope.symbols.items()
+            if symbol.origin == "field" and not symbol.maybe
+        )
+        self.judge: Judge = partial(self._start, "judge", frozenset())
+        """(fields, rest) → codes of findings, in no order; exact whatever is missing."""
+        self.judge_complete: Judge = partial(self._start, "judge_complete", self._given)
+        """The same for records whose required fields all have a value, which saves asking."""
 
     # ---------------------------------------------------------------- values
 
@@ -111,27 +132,59 @@ class Program:
     def _value(self, slot: int, expr: Expr, name: str) -> str:
         emitter = Emitter(self.table)
         text = emitter.value(expr)
-        return f"def {name}(s, t):\n    t[{slot - self.width}] = x = {text}\n    return x\n"
+        return _function(name, "s, t", [f"t[{slot - self.width}] = x = {text}", "return x"])
 
     def condition(self, expr: Expr) -> Callable[[Fields, Rest], bool | None]:
         """A condition by itself: True, False or None."""
-        emitter = Emitter(self.table)
-        name = self.table.fresh("f")
-        text = emitter.three(emitter.test(expr, frozenset()))
-        return self._made(name, f"def {name}(s, t):\n    return {text}\n")
+
+        def source(name: str) -> str:
+            emitter = Emitter(self.table)
+            text = emitter.three(emitter.test(expr, frozenset()))
+            return _function(name, "s, t", [f"return {text}"])
+
+        name, names = self.table.fresh("f"), self.table.names
+        self._later(name, source)
+        return lambda fields, rest: names[name](fields, rest)
+
+    # ---------------------------------------------------------------- terms
+
+    def _tell(self, at: int, row: Row, fields: Fields, rest: Rest) -> tuple[Term, ...]:
+        """Compiles itself when the row first fires, and takes its own place."""
+        name = self.table.fresh("h")
+        self.terms[at] = made = self._made(name, self._terms(row, name))
+        found: tuple[Term, ...] = made(fields, rest)
+        return found
+
+    def _terms(self, row: Row, name: str) -> str:
+        teller = Teller(self.table)
+        lines = teller.statements(row.when, row.source, True, self._inner)
+        if not lines:
+            lines = [f"h.append({teller.term(row.when, row.source, True)})"]
+        elif not any(line.startswith("h.append") for line in lines):
+            lines += ["if not h:", f"    h.append({teller.term(row.when, row.source, True)})"]
+        return _function(name, "s, t", ["h = []", *lines, "return (*h,)"])
+
+    def _inner(self, value: str, want: bool) -> str:
+        """Name of the function that tells of a named value that came out as `want`."""
+        if (value, want) not in self._told:
+            self._told[value, want] = name = self.table.fresh("h")
+            symbol = self.draft.scope.symbols[value]
+            if symbol.expr is None:
+                raise AssertionError(f"{value} is no named value")
+            lines = Teller(self.table).statements(symbol.expr, symbol.text, want, self._inner)
+            source = _function(name, "s, t", ["h = []", *lines, "return h"])
+            self._later(name, lambda _: source)
+        return self._told[value, want]
 
     # ---------------------------------------------------------------- rules
 
-    def _first(self, rules: list[_Rule]) -> Callable[[Fields, Rest], list[int]]:
-        def start(fields: Fields, rest: Rest) -> list[int]:
-            block = self._filed(rules, frozenset())
-            body = self._body(block, frozenset())
-            source = f"def judge(s, t):\n    out = []\n{body}    return out\n"
-            self.judge = made = self._made("judge", source)
-            found: list[int] = made(fields, rest)
-            return found
-
-        return start
+    def _start(self, name: str, sure: frozenset[str], fields: Fields, rest: Rest) -> list[int]:
+        """Compiles itself when it is first called, and takes its own place."""
+        body = self._body(self._filed(self._rules, frozenset()), frozenset(), sure)
+        made = self._made(name, _function(name, "s, t", ["out = []", *body, "return out"]))
+        setattr(self, name, made)
+        found: list[int] = made(fields, rest)
+        return found
 
     def interpret(self, fields: Fields, rest: Rest) -> list[int]:
         """What `judge` gives, in order, by the closures of the type check: the reference."""
@@ -213,47 +266,52 @@ class Program:
                 parts.append(replace(part, open=tuple(left), unknown=unknown))
         return replace(rule, parts=tuple(parts))
 
-    def _body(self, block: _Block, done: frozenset[int]) -> str:
+    def _body(self, block: _Block, done: frozenset[int], sure: frozenset[str]) -> list[str]:
         emitter = Emitter(self.table)
         lines: list[str] = []
         for rule in block.rules:
-            lines += self._rule(rule, emitter)
+            lines += self._rule(rule, emitter, sure)
         for slot, groups in block.looks:
             found = emitter.local()
             get = self.table.fresh("g")
             filed: dict[Any, Callable[..., Any]] = {}
             inner = done | {slot for slot, _ in block.looks}
             for value, rules in groups.items():
-                filed[value] = self._opened(filed, value, rules, inner)
+                filed[value] = self._opened(filed, value, rules, inner, sure)
             self.table.names[get] = filed.get
             lines += [
                 f"if ({found} := {get}({emitter.place(slot)})) is not None:",
                 f"    {found}(s, t, out)",
             ]
-        return "".join(f"    {line}\n" for line in lines)
+        return lines
 
     def _opened(
-        self, filed: dict[Any, Any], value: Any, rules: list[_Rule], done: frozenset[int]
+        self,
+        filed: dict[Any, Any],
+        value: Any,
+        rules: list[_Rule],
+        done: frozenset[int],
+        sure: frozenset[str],
     ) -> Callable[..., Any]:
         """Compiles what is filed under `value` when it is asked for, and takes its place."""
 
         def first(s: Fields, t: Rest, out: list[int]) -> None:
             name = self.table.fresh("f")
-            body = self._body(self._filed(rules, done), done) or "    pass\n"
-            made = self._made(name, f"def {name}(s, t, out):\n{body}")
+            body = self._body(self._filed(rules, done), done, sure) or ["pass"]
+            made = self._made(name, _function(name, "s, t, out", body))
             filed[value] = made
             made(s, t, out)
 
         return first
 
-    def _rule(self, rule: _Rule, emitter: Emitter) -> list[str]:
+    def _rule(self, rule: _Rule, emitter: Emitter, sure: frozenset[str]) -> list[str]:
         """Statements that append the rule's codes: first true row, but none behind an unknown."""
         said = not rule.rule.trial
         ignores = rule.rule.on_unknown is OnUnknown.IGNORE
         lines: list[str] = []
         last = len(rule.parts) - 1
         for at, part in enumerate(rule.parts):
-            test = together(emitter, part.open)
+            test = together(emitter, part.open, sure)
             fired, unknown = f"out.append({part.code})", f"out.append({part.code + 1})"
             stop = ["    break"] if at < last else []
             unknown_stop = [] if ignores else stop
@@ -296,3 +354,7 @@ class Program:
     def source(self) -> str:
         """The functions made so far."""
         return "\n".join(self._sources)
+
+
+def _function(name: str, given: str, lines: list[str]) -> str:
+    return "".join((f"def {name}({given}):\n", *(f"    {line}\n" for line in lines)))

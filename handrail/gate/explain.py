@@ -12,7 +12,7 @@ from handrail.gate.values import to_stored
 from handrail.gate.words import Hit
 from handrail.model.ruling import Found, Term
 
-_INVERSE = {
+INVERSE = {
     "==": "!=",
     "!=": "==",
     "<": ">=",
@@ -64,17 +64,17 @@ class Held(NamedTuple):
         node = self.node
         fields = {name.name: stored(name, env) for name in names(node)}
         text = self.source[node.core]
-        if node.op not in _INVERSE:
+        if node.op not in INVERSE:
             found = tuple(Found(word=h.word, start=h.start, end=h.end) for h in self.hits(env))
             return Term(text=text, op="is", left=self.want, fields=fields, found=found)
         left, right = node.args
         if right.op == "lists":
             against: Any = right.name
         elif right.op == "array":
-            against = [_literal(item) for item in right.args]
+            against = [literal(item) for item in right.args]
         else:
             against = stored(right, env)
-        op = node.op if self.want else _INVERSE[node.op]
+        op = node.op if self.want else INVERSE[node.op]
         return Term(text=text, op=op, left=stored(left, env), right=against, fields=fields)
 
     def hits(self, env: list[Any]) -> list[Hit]:
@@ -96,7 +96,7 @@ class Held(NamedTuple):
             spelt = dict.fromkeys(f"“{hit.word}”" for hit in found)
             shown = ", ".join(list(spelt)[:MAX_SHOWN_ITEMS])
             return f"{_spelling(node.args[0], self.source)} mentions {shown}"
-        if node.op not in _INVERSE:
+        if node.op not in INVERSE:
             text = _label(node.name) if node.op == "name" else self.source[node.core]
             return f"{text} is {'true' if self.want else 'false'}"
         left, right = node.args
@@ -106,7 +106,7 @@ class Held(NamedTuple):
             words = self.source[right.core]
         else:
             words = _side(right, env, self.source)
-        op = node.op if self.want else _INVERSE[node.op]
+        op = node.op if self.want else INVERSE[node.op]
         return f"{_side(left, env, self.source)} {_WORDS[op]} {words}"
 
 
@@ -159,7 +159,8 @@ def _spelling(node: Expr, source: str) -> str:
     return _label(node.name) if node.op == "name" else source[node.core]
 
 
-def _literal(node: Expr) -> Any:
+def literal(node: Expr) -> Any:
+    """An item of a list written in a condition, as the ruling keeps it."""
     const = node.type.const
     return node.value if const is None else to_stored(const, "number")
 

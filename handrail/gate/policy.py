@@ -7,7 +7,7 @@ that list, made when the policy was loaded.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence, Set
 from contextlib import suppress
 from decimal import ROUND_HALF_UP, Context, Decimal
 from fractions import Fraction
@@ -19,7 +19,16 @@ from handrail.gate.calls import cost
 from handrail.gate.cases import run
 from handrail.gate.compile import Finding, Program
 from handrail.gate.declare import described, type_of
-from handrail.gate.draft import Draft, DraftCase, DraftCheck, DraftRule, Plan, Row
+from handrail.gate.draft import (
+    Draft,
+    DraftCase,
+    DraftCheck,
+    DraftRule,
+    DraftTiers,
+    DraftValue,
+    Plan,
+    Row,
+)
 from handrail.gate.emit import UNSET
 from handrail.gate.outside import Given, Outside
 from handrail.gate.reader import Reader
@@ -62,6 +71,9 @@ It is pure: no input or output, no clock, the same answer for the same fields.
 
 _MONEY = Context(prec=2_000, rounding=ROUND_HALF_UP)
 _EMPTY: Mapping[str, Any] = {}
+_RANK = {mode: mode.rank for mode in Mode}
+_LANE = {mode: mode.lane for mode in Mode}
+_SEVERITY = {severity: severity.rank for severity in Severity}
 
 
 class Policy:
@@ -151,6 +163,15 @@ class Policy:
         for slot in program.lazy:
             self._tail[slot - self._width] = UNSET
         reads = {name.name for tree in _trees(draft) for name in tree.walk() if name.op == "name"}
+        self._plain_stakes = Stakes(reversible=draft.reversible)
+        self._cent = Decimal(1).scaleb(-draft.money_places)
+        self._speaks = draft.if_approved is not None or draft.if_rejected is not None
+        self._risks = [
+            (name, None if tree is None else program.condition(tree))
+            for name, tree, _ in (draft.tiers.risks if draft.tiers else ())
+        ]
+        self._calm_route = self._route(None, frozenset())
+        self._calm_why = f"No rule fired; otherwise {self.otherwise}"
         self._outside = Outside(draft, self._width)
         self._open = bool(
             program.lazy or draft.aggregates or "confidence" in reads or self._outside.moves
@@ -406,17 +427,46 @@ class Policy:
         rule without a finding is false. A matrix gives its first true row; where `on_unknown` is
         `ignore`, unknown rows before it too. Trial rules are named where they are true.
         """
-        fields = self._fields(record)
-        rest = self._tail
+        fields, rest, program = record.slots, self._tail, self._program
+        if len(fields) != self._width:
+            raise self._foreign(record)
         if self._open:
             rest = rest.copy()
             given = Given(evaluated_at, confidence, alternatives, checks or _EMPTY)
             self._fill(fields, rest, given, aggregates or _EMPTY)
-        codes = self._program.judge(fields, rest)
-        if len(codes) > 1:
-            codes.sort()
-        findings = self._program.findings
-        return [findings[code] for code in codes]
+        codes = (program.judge if record.missing else program.judge_complete)(fields, rest)
+        if not codes:
+            return []
+        return [program.findings[code] for code in sorted(codes)]
+
+    def explained(
+        self,
+        record: Record,
+        *,
+        evaluated_at: int = 0,
+        confidence: float | Mapping[str, float] | None = None,
+        alternatives: Sequence[Any] = (),
+        aggregates: Mapping[str, Any] | None = None,
+        checks: Mapping[str, Checked] | None = None,
+    ) -> list[tuple[Finding, tuple[Term, ...]]]:
+        """What `judge` gives, each with the comparisons that made it true and their values.
+
+        They are those of `Fired.terms`; a finding that is unknown has none.
+        """
+        fields, rest, program = record.slots, self._tail, self._program
+        if len(fields) != self._width:
+            raise self._foreign(record)
+        if self._open:
+            rest = rest.copy()
+            given = Given(evaluated_at, confidence, alternatives, checks or _EMPTY)
+            self._fill(fields, rest, given, aggregates or _EMPTY)
+        codes = (program.judge if record.missing else program.judge_complete)(fields, rest)
+        if not codes:
+            return []
+        return [
+            (program.findings[code], () if code & 1 else program.terms[code >> 1](fields, rest))
+            for code in sorted(codes)
+        ]
 
     # ------------------------------------------------------------------ checks of packs
 
@@ -457,14 +507,11 @@ class Policy:
         """The Python that decides the rules, as far as records have asked for it. For debugging."""
         return self._program.source()
 
-    def _fields(self, record: Record) -> tuple[Any, ...]:
-        fields = record.slots
-        if len(fields) != self._width:
-            raise BadInput(
-                f"the record has {len(fields)} fields, {self.workflow} declares "
-                f"{self._width}; read it again with this policy's `ingest`"
-            )
-        return fields
+    def _foreign(self, record: Record) -> BadInput:
+        return BadInput(
+            f"the record has {len(record.slots)} fields, {self.workflow} declares "
+            f"{self._width}; read it again with this policy's `ingest`"
+        )
 
     def _fill(
         self,
@@ -492,7 +539,9 @@ class Policy:
         tail: list[Any],
     ) -> Ruling:
         draft, width = self._draft, self._width
-        fields, rest = self._fields(record), tail.copy()
+        fields, rest = record.slots, tail.copy()
+        if len(fields) != width:
+            raise self._foreign(record)
         self._fill(fields, rest, given, aggregates)
         sure = rest[draft.confidence_slot - width]
         seen = {
@@ -504,26 +553,41 @@ class Policy:
         for item in draft.values:
             result = program.value(item.slot, fields, rest)
             named[item.name] = val.to_stored(result, item.expr.type.kind)
-        stakes = self._stakes(fields, rest)
-
-        said = _Said()
-        codes = program.judge(fields, rest)
-        env: list[Any] = [*fields, *rest]
-        for code in sorted(codes):
-            self._say(program.findings[code], env, said)
-        modes = [fired.mode for fired in said.fired] or [self.otherwise]
-        tier = self._tier(env, sure)
-        if tier is not None:
-            modes.append(tier.mode)
-        acting = max(modes, key=_rank)
+        stakes = self._plain_stakes
+        if draft.money is not None:
+            stakes = self._stakes(draft.money, fields, rest)
+        codes = (program.judge if record.missing else program.judge_complete)(fields, rest)
+        env: list[Any] = []
+        if codes or self._speaks:
+            env = [*fields, *rest]
+        said, severity = _NOTHING_SAID, None
+        mode = self.otherwise
+        if codes:
+            said = _Said()
+            for code in sorted(codes):
+                finding = program.findings[code]
+                rule = draft.rules[finding.rule]
+                row = rule.rows[finding.row]
+                if finding.unknown:
+                    self._unknown(rule, row, env, said)
+                else:
+                    self._fire(rule, row, env, said, program.terms[finding.place](fields, rest))
+            if said.fired:
+                mode = max((fired.mode for fired in said.fired), key=_RANK.__getitem__)
+            if said.severities:
+                severity = max(said.severities, key=_SEVERITY.__getitem__)
+        tier = None
+        if draft.tiers is not None:
+            tier = self._tier(draft.tiers, fields, rest, sure)
+            mode = max(mode, tier.mode, key=_RANK.__getitem__)
         if said.held:
-            acting = max(acting, *said.held, key=_rank)
+            mode = max(mode, *said.held, key=_RANK.__getitem__)
         if record.missing:
-            acting = max(acting, Mode.IN_THE_LOOP, key=_rank)
-        halted = stopped if stopped is not None and acting.lane is Lane.PASS else None
-        mode = Mode.IN_THE_LOOP if halted is not None else acting
-        lane = mode.lane
-        severity = max(said.severities, key=lambda s: s.rank) if said.severities else None
+            mode = max(mode, Mode.IN_THE_LOOP, key=_RANK.__getitem__)
+        halted = None
+        if stopped is not None and _LANE[mode] is Lane.PASS:
+            halted, mode = stopped, Mode.IN_THE_LOOP
+        lane = _LANE[mode]
         return Ruling(
             decision_id=decision_id,
             lane=lane,
@@ -545,8 +609,12 @@ class Policy:
             margin=self._outside.margin(rest),
             stakes=stakes,
             approvals=tuple(said.approvals) if lane is Lane.HOLD else (),
-            route=self._route(severity, said.ids),
-            why=self._why(mode, said, tier, record.missing, halted),
+            route=self._route(severity, said.ids) if codes else self._calm_route,
+            why=(
+                self._why(mode, said, tier, record.missing, halted)
+                if codes or tier is not None or record.missing or halted is not None
+                else self._calm_why
+            ),
             if_approved=draft.if_approved.fill(env) if draft.if_approved else "",
             if_rejected=draft.if_rejected.fill(env) if draft.if_rejected else "",
             stopped=halted,
@@ -559,35 +627,29 @@ class Policy:
         """Whether the policy declares money as a stake."""
         return self._draft.money is not None
 
-    def _stakes(self, fields: tuple[Any, ...], rest: list[Any]) -> Stakes:
-        money = self._draft.money
-        if money is None:
-            return Stakes(reversible=self._draft.reversible)
+    def _stakes(self, money: DraftValue, fields: tuple[Any, ...], rest: list[Any]) -> Stakes:
         value = self._program.value(money.slot, fields, rest)
         text = None
         if value is not None:
             number = value if isinstance(value, Decimal) else _rounded(value)
-            text = format(
-                number.quantize(Decimal(1).scaleb(-self._draft.money_places), context=_MONEY), "f"
-            )
+            text = format(number.quantize(self._cent, context=_MONEY), "f")
         return Stakes(money=text, unit=self._draft.money_unit, reversible=self._draft.reversible)
 
-    def _say(self, finding: Finding, env: list[Any], said: _Said) -> None:
-        rule = self._draft.rules[finding.rule]
-        row = rule.rows[finding.row]
-        if finding.unknown:
-            self._unknown(rule, row, env, said)
-        else:
-            self._fire(rule, row, env, said, unknown=False)
-
     def _fire(
-        self, rule: DraftRule, row: Row, env: list[Any], said: _Said, *, unknown: bool
+        self,
+        rule: DraftRule,
+        row: Row,
+        env: list[Any],
+        said: _Said,
+        terms: tuple[Term, ...],
+        *,
+        unknown: bool = False,
     ) -> None:
         scope = self._draft.scope
-        told = [] if unknown else explain.tell(row.when, env, scope, row.source)
         if row.because is not None:
             because = row.because.fill(env)
         else:
+            told = [] if unknown else explain.tell(row.when, env, scope, row.source)
             because = _capital(" and ".join(held.words(env) for held in told)) or rule.id
         same_case = None
         if rule.same_case:
@@ -598,7 +660,7 @@ class Policy:
             mode=row.then,
             severity=row.severity,
             because=because,
-            terms=tuple(held.term(env) for held in told),
+            terms=terms,
             approvals=row.approvals,
             same_case=same_case,
             unknown=unknown,
@@ -615,34 +677,31 @@ class Policy:
             Unknown(rule=rule.id, missing=missing, why=why, acted=rule.on_unknown.value)
         )
         if rule.on_unknown is OnUnknown.FIRE:
-            self._fire(rule, row, env, said, unknown=True)
+            self._fire(rule, row, env, said, (), unknown=True)
         elif rule.on_unknown is OnUnknown.HOLD:
             # What the rule would have asked for is asked for: leaving a value out must not
             # be a way around a director.
             said.held.append(row.then if row.then is Mode.IN_COMMAND else Mode.IN_THE_LOOP)
             said.act(rule.id, row)
 
-    def _tier(self, env: list[Any], confidence: float | None) -> TierCell | None:
-        tiers = self._draft.tiers
-        if tiers is None:
-            return None
+    def _tier(
+        self, tiers: DraftTiers, fields: tuple[Any, ...], rest: list[Any], sure: float | None
+    ) -> TierCell:
         # A risk that cannot be ruled out counts as present.
-        risk = next(
-            name for name, tree, _ in tiers.risks if tree is None or tree.run(env) is not False
-        )
-        column = next(
-            at
-            for at, bound in enumerate(tiers.bounds)
-            if bound is None or (confidence is not None and confidence >= bound)
-        )
+        for risk, holds in self._risks:  # noqa: B007 - the last one always holds
+            if holds is None or holds(fields, rest) is not False:
+                break
+        for column, bound in enumerate(tiers.bounds):  # noqa: B007 - as does the last column
+            if bound is None or (sure is not None and sure >= bound):
+                break
         return TierCell(
             risk=risk,
             at_least=tiers.bounds[column],
-            confidence=confidence,
+            confidence=sure,
             mode=tiers.cells[risk][column],
         )
 
-    def _route(self, severity: Severity | None, ids: set[str]) -> Route | None:
+    def _route(self, severity: Severity | None, ids: Set[str]) -> Route | None:
         for line in self.routes:
             if line.severity is not None and line.severity is not severity:
                 continue
@@ -665,7 +724,7 @@ class Policy:
             reasons.append(f"Incomplete: {names} {'is' if len(missing) == 1 else 'are'} missing")
         if halted is not None:
             reasons.append(f"Stopped: {halted}")
-        if mode.lane is Lane.HOLD:
+        if _LANE[mode] is Lane.HOLD:
             reasons += [
                 f"{item.rule} cannot be known: {item.why}"
                 for item in said.unknown
@@ -805,6 +864,8 @@ class _Reading:
 class _Said:
     """What the rules said so far."""
 
+    __slots__ = ("approvals", "fired", "held", "ids", "severities", "trials", "unknown")
+
     def __init__(self) -> None:
         self.fired: list[Fired] = []
         self.unknown: list[Unknown] = []
@@ -821,16 +882,15 @@ class _Said:
             self.approvals[need] = None
 
 
+_NOTHING_SAID = _Said()
+
+
 def _is_mapping(value: object) -> bool:
     return isinstance(value, Mapping)
 
 
 def _lock_order(read: AggregateRead) -> tuple[str, str]:
     return read.series, read.key
-
-
-def _rank(mode: Mode) -> int:
-    return mode.rank
 
 
 def _rounded(value: Any) -> Decimal:
