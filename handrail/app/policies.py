@@ -17,6 +17,7 @@ from handrail.model.errors import BadInput, HandrailError
 from handrail.model.feedback import PolicyVersion
 from handrail.model.people import Actor
 from handrail.model.versions import POLICY_CHANGE, PolicyDraft
+from handrail.packs.checks import CHECKS
 from handrail.ports import Transaction
 
 LOOK_SECONDS = 1.0
@@ -121,7 +122,7 @@ class PolicyFolder:
     ) -> PolicyDraft:
         from handrail.gate import load
 
-        policy = load(text, path=name, read_file=read_file)
+        policy = load(text, path=name, read_file=read_file, checks=CHECKS)
         if policy.workflow == POLICY_CHANGE:
             raise BadInput(
                 f"{name}: {POLICY_CHANGE} is the workflow of the decisions that change policies; "

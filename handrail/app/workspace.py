@@ -36,6 +36,7 @@ from handrail.channels import FileAnchor, LogChannel
 from handrail.flow import Ports, Shelf, create_log, rolled_back
 from handrail.model.errors import BadInput, Conflict, HandrailError, Unavailable
 from handrail.model.wire import time_text
+from handrail.packs.checks import CHECKS
 from handrail.ports import Caller, Channel, Checkpoint, Steps, no_steps
 from handrail.settings import Settings
 from handrail.store.clock import now_us
@@ -158,7 +159,7 @@ class Workspace:
         try:
             self.ports = Ports(
                 store=self.store,
-                shelf=Shelf(),
+                shelf=Shelf(CHECKS),
                 secret=read_secret(self.paths.secret),
                 settings=settings,
                 steps=steps,

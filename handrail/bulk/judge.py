@@ -158,7 +158,11 @@ def judge_row(plan: Plan, row: Row, now: int) -> Judged:
     if problems or record is None:
         return Judged(row=row, bad=_bad(row, key, problems))
     ruling = policy.evaluate(
-        record, decision_id=new_id("d", now), evaluated_at=now, confidence=confidence
+        record,
+        decision_id=new_id("d", now),
+        evaluated_at=now,
+        confidence=confidence,
+        checks=policy.run_checks(record),
     )
     submit = Submit(
         workflow=policy.workflow,

@@ -32,6 +32,7 @@ def check(
     mistake, and with 2 where there is none to check.
     """
     from handrail.gate import load
+    from handrail.packs.checks import CHECKS
 
     shell = shell_of(ctx)
     mistakes: list[Mistake] = []
@@ -42,7 +43,9 @@ def check(
         except OSError as error:
             raise BadInput(f"{path}: {error.strerror or error}; check the path") from error
         try:
-            policy = load(text, path=str(path), read_file=reader(path), require_cases=True)
+            policy = load(
+                text, path=str(path), read_file=reader(path), require_cases=True, checks=CHECKS
+            )
         except PolicyErrors as error:
             mistakes += error.mistakes
             found.append({"path": str(path), "mistakes": error.details()["mistakes"]})

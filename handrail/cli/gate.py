@@ -77,6 +77,7 @@ def gate(
     from handrail.bulk.judge import plan_columns
     from handrail.bulk.read import open_source
     from handrail.gate import load
+    from handrail.packs.checks import CHECKS
 
     shell = shell_of(ctx)
     if submit and not key:
@@ -85,7 +86,7 @@ def gate(
             "--key @row takes the number of the row"
         )
     path = policy_file(shell, policy)
-    loaded = load(path.read_bytes(), path=str(path), read_file=reader(path))
+    loaded = load(path.read_bytes(), path=str(path), read_file=reader(path), checks=CHECKS)
     source = open_source(input)
     plan = plan_columns(
         loaded,

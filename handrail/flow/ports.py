@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
 
 from handrail.flow.passwords import Passwords
-from handrail.gate import Policy, load
+from handrail.gate import Check, Policy, load
 from handrail.model.errors import NotFound
 from handrail.model.feedback import PolicyVersion
 from handrail.ports import Drafts, NoDrafts, Steps, Store, Transaction, no_steps
@@ -16,19 +16,25 @@ from handrail.review.deadlines import Hours
 from handrail.settings import Settings
 
 
-def read_policy(stored: PolicyVersion) -> Policy:
-    """The checked policy of a stored version. Its cases ran when it was activated."""
+def read_policy(stored: PolicyVersion, checks: Mapping[str, Check] | None = None) -> Policy:
+    """The checked policy of a stored version. Its cases ran when it was activated.
+
+    `checks` are those that are installed here; without them what hangs on one is unknown.
+    """
 
     def read_file(name: str) -> bytes:
         return stored.files[name].encode()
 
-    return load(stored.text, path=stored.path, read_file=read_file, run_cases=False)
+    return load(stored.text, path=stored.path, read_file=read_file, run_cases=False, checks=checks)
 
 
 class Shelf:
     """Checked policies by (workflow, version). A version never changes, so neither does an item."""
 
-    def __init__(self) -> None:
+    def __init__(self, checks: Mapping[str, Check] | None = None) -> None:
+        self._checks = checks
+        self.checking: set[str] = set()
+        """Workflows of which some version runs checks."""
         self._policies: dict[tuple[str, str], Policy] = {}
         self._lock = threading.Lock()
 
@@ -55,11 +61,13 @@ class Shelf:
             stored = tx.policies.get(workflow, version)
             if stored is None:
                 raise NotFound(f"the policy {workflow}@{version} is not in the store")
-            found = self.put(version, read_policy(stored))
+            found = self.put(version, read_policy(stored, self._checks))
         return found
 
     def put(self, version: str, policy: Policy) -> Policy:
         with self._lock:
+            if policy.checks:
+                self.checking.add(policy.workflow)
             return self._policies.setdefault((policy.workflow, version), policy)
 
 

@@ -15,7 +15,7 @@ from handrail.flow.ports import Ports
 from handrail.flow.records import audience, key_of, note, owner_of
 from handrail.flow.refusals import tell
 from handrail.flow.who import able, decision_thing, enter, stake_in
-from handrail.gate import IfOpen, Policy, Record, read_confidence
+from handrail.gate import IfOpen, Policy, Record, read_confidences
 from handrail.model.canonical import keyed_digest
 from handrail.model.commands import Preview, RowAnswer, Submit, SubmitBatch, Withdraw
 from handrail.model.decision import Decision
@@ -26,7 +26,7 @@ from handrail.model.modes import GrantState, Lane, Mode, ReviewKind, ReviewStatu
 from handrail.model.people import Actor
 from handrail.model.problem import problem_of
 from handrail.model.review import Review, Round
-from handrail.model.ruling import Coin, Route, Ruling
+from handrail.model.ruling import Checked, Coin, Route, Ruling
 from handrail.model.wire import (
     MAX_FACTS_BYTES,
     check_address,
@@ -55,6 +55,8 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: int | None
     confidence: float | dict[str, float] | None
     body_digest: str
+    checks: tuple[str, dict[str, Checked]] | None = None
+    """Version of the policy that was active before the transaction, and what its checks said."""
 
 
 def prepare(command: Submit, actor: Actor) -> Prepared:
@@ -105,7 +107,7 @@ def prepare(command: Submit, actor: Actor) -> Prepared:
         actor=actor,
         occurred_at=_time(command.occurred_at, "/occurred_at"),
         expires_at=_time(command.expires_at, "/expires_at"),
-        confidence=read_confidence(command.confidence),
+        confidence=read_confidences(command.confidence),
         body_digest="sha256:" + hashlib.sha256(body).hexdigest(),
     )
 
@@ -116,8 +118,25 @@ def _time(text: str | None, pointer: str) -> int | None:
 
 def submit(command: Submit, actor: Actor, ports: Ports) -> Ruling:
     """The ruling, once it is durable. A repeat with the same key gets the first ruling again."""
-    prepared = prepare(command, actor)
+    prepared = checked(prepare(command, actor), ports)
     return ports.store.write(lambda tx: file(tx, prepared, ports))
+
+
+def checked(prepared: Prepared, ports: Ports) -> Prepared:
+    """Run the policy's checks before the transaction, which is no place for slow work.
+
+    Whatever is wrong with the facts is said inside it, where a repeat is recognised first.
+    """
+    command = prepared.command
+    if command.workflow not in ports.shelf.checking:
+        return prepared
+    policy = ports.store.read(lambda tx: ports.shelf.active(tx, command.workflow))
+    try:
+        record = policy.ingest(command.facts, command.proposal)
+    except BadInput:
+        return prepared
+    answers = policy.run_checks(record)
+    return msgspec.structs.replace(prepared, checks=(policy.version, answers))
 
 
 def submit_batch(command: SubmitBatch, actor: Actor, ports: Ports) -> list[RowAnswer]:
@@ -126,7 +145,7 @@ def submit_batch(command: SubmitBatch, actor: Actor, ports: Ports) -> list[RowAn
     prepared: list[tuple[int, Prepared]] = []
     for index, row in enumerate(command.rows):
         try:
-            prepared.append((index, prepare(row, actor)))
+            prepared.append((index, checked(prepare(row, actor), ports)))
         except HandrailError as error:
             answers[index] = _bad_row(error)
 
@@ -342,11 +361,16 @@ def _rule(
     tx: Transaction, policy: Policy, record: Record, prepared: Prepared, decision_id: str
 ) -> Ruling:
     stop = tx.stops.get(policy.workflow)
+    version, checks = prepared.checks or ("", {})
+    if version != policy.version:
+        checks = policy.run_checks(record)
     ruling = policy.evaluate(
         record,
         decision_id=decision_id,
         evaluated_at=tx.now(),
         confidence=prepared.confidence,
+        alternatives=prepared.command.alternatives,
+        checks=checks,
         aggregates=resolve_aggregates(tx, policy, record),
         stopped=stop.reason if stop else None,
     )

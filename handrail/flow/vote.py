@@ -242,6 +242,8 @@ def _edit(
         decision_id=lead.decision.id,
         evaluated_at=tx.now(),
         confidence=lead.decision.confidence,
+        alternatives=lead.decision.alternatives,
+        checks=policy.run_checks(changed),
         aggregates=policy.frozen_aggregates(lead.ruling),
     )
     if ruling.lane is Lane.REFUSE:

@@ -6,6 +6,7 @@
     policy.ingest(facts, proposal) -> Record        raises BadRecord with JSON pointers
     policy.aggregate_reads(record, now) -> (AggregateRead, …)   resolve them in the transaction
     policy.aggregate_value(name, since, buckets, now) -> the value that `evaluate` takes
+    policy.run_checks(record) -> {name: Checked}    before the transaction
     policy.evaluate(record, decision_id=…, evaluated_at=…, confidence=…, aggregates=…) -> Ruling
     policy.edit(record, changes) -> Record          only fields named in `review.edit`
     policy.got_worse(before, after) -> bool         do earlier votes still stand after an edit
@@ -19,9 +20,9 @@
 
 from handrail.gate.difference import compare
 from handrail.gate.history import History
-from handrail.gate.policy import Policy, check, load
+from handrail.gate.policy import Check, Policy, check, load
 from handrail.gate.series import Aggregate, Series, Unreadable, folder
-from handrail.gate.values import read_confidence
+from handrail.gate.values import read_confidence, read_confidences
 from handrail.model.policy import (
     AggregateAdd,
     AggregateRead,
@@ -39,6 +40,7 @@ __all__ = [
     "AggregateAdd",
     "AggregateRead",
     "BadRecord",
+    "Check",
     "Field",
     "History",
     "IfOpen",
@@ -54,4 +56,5 @@ __all__ = [
     "folder",
     "load",
     "read_confidence",
+    "read_confidences",
 ]

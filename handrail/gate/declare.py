@@ -173,12 +173,15 @@ class Declarations(Shapes):
             kind = self.kind_name(spec)
         elif spec.kind == "map":
             given = self.section(spec, section)
-            kinds = [word for word in ("type", "enum", "list", "object") if word in given]
+            shapes = ("type", "enum", "list", "object")[: None if section == "field" else 3]
+            kinds = [word for word in shapes if word in given]
+            if len(kinds) != 1 and any(key.text == "object" for key, _ in spec.items) > len(kinds):
+                return None  # said already: it is no key here
             if len(kinds) != 1:
                 self.wrong(
                     spec,
                     f"`{name}` has {' and '.join(f'`{word}`' for word in kinds) or 'no type'}",
-                    "one of `type`, `enum`, `list`, `object`",
+                    "one of " + ", ".join(f"`{word}`" for word in shapes),
                     "" if kinds else nearest_key(spec),
                 )
                 return None
@@ -195,6 +198,9 @@ class Declarations(Shapes):
             members = self.members(given["enum"])
         elif kind == "list":
             of, members, places = self.list_of(given["list"])
+            if of == "object" and section != "field":
+                self.wrong(given["list"], f"`{name}` lists objects", "plain items", "")
+                return None
         if "places" in given:
             places = self.places(given["places"], kind, of)
         elif "decimal" in (kind, of) and places is None:

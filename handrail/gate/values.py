@@ -435,6 +435,18 @@ def field_reader(field: Field, low: Any, high: Any) -> Reader:
     return read_bounded
 
 
+def read_confidences(value: Any, pointer: str = "/confidence") -> float | dict[str, float] | None:
+    """One number from 0 to 1, or one a field, checked and as it is kept."""
+    if not isinstance(value, Mapping):
+        return read_confidence(value, pointer)
+    kept: dict[str, float] = {}
+    for name, item in value.items():
+        number = read_confidence(item, f"{pointer}/{escape(str(name))}")
+        if number is not None:
+            kept[str(name)] = number
+    return kept or None
+
+
 def read_confidence(value: Any, pointer: str = "/confidence") -> float | None:
     """One number from 0 to 1, or the smallest of one a field; None where none is given."""
     if value is None:
