@@ -10,6 +10,7 @@ bad when nobody looked at it, so every figure says what it rests on:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Sequence
 from enum import StrEnum
 
@@ -43,6 +44,9 @@ class Alike(msgspec.Struct, frozen=True, kw_only=True):
     looked: Looked
     bad: bool | None = None
     """Whether it was wrong to let it pass; None exactly where nobody knows."""
+    chance: float = 0.0
+    """Probability of the uniform coin where it could draw them, 0 to 1. Drawn decisions stand only
+    for spared ones of the same chance."""
     count: int
 
 
@@ -219,10 +223,14 @@ def backtest(
 def passing_error(groups: Iterable[Alike], *, confidence: float = 0.95) -> PassingError:
     """The error rate of decisions that pass, from what is known of them.
 
-    The known bad are counted. Among the spared ones the rate is that of the drawn ones, with a
-    mid-p interval (exact would cover 99 % where 90 % is asked). The unseen are all good at the
-    lower bound and all bad at the upper one. Decisions that were checked because they looked
-    suspicious count as known and do not stand for others, so the estimate errs upwards.
+    The known bad are counted. Among the spared ones the rate is that of the drawn ones of the same
+    chance, with a mid-p interval (exact would cover 99 % where 90 % is asked); intervals of several
+    chances are added by the distances of their ends. The unseen are all good at the lower bound and
+    all bad at the upper one. Decisions that were checked because they looked suspicious count as
+    known and do not stand for others, so the estimate errs upwards.
+
+    Source for several chances: G. Y. Zou and A. Donner, Construction of confidence limits about
+    effect measures: a general approach, Statistics in Medicine 27 (2008), 1693-1702.
 
     >>> few = Alike(before=None, after=Lane.PASS, looked=Looked.DRAWN, bad=False, count=200)
     >>> bad = Alike(before=None, after=Lane.PASS, looked=Looked.DRAWN, bad=True, count=2)
@@ -234,28 +242,33 @@ def passing_error(groups: Iterable[Alike], *, confidence: float = 0.95) -> Passi
     found = list(groups)
     passes = _count(found)
     known_bad = _count(g for g in found if g.bad)
-    drawn = _count(g for g in found if g.looked is Looked.DRAWN)
-    drawn_bad = _count(g for g in found if g.looked is Looked.DRAWN and g.bad)
-    spared = _count(g for g in found if g.looked is Looked.SPARED)
     unseen = _count(g for g in found if g.looked is Looked.UNSEEN)
     value = low = high = None
     if passes:
-        share, share_low, share_high = 0.0, 0.0, 0.0
-        if spared and drawn:
-            share = drawn_bad / drawn
-            share_low, share_high = mid_p(drawn_bad, drawn, confidence=confidence)
-        elif spared:
-            share_high = 1.0
-        low = (known_bad + spared * share_low) / passes
-        high = (known_bad + spared * share_high + unseen) / passes
-        if not unseen and (drawn or not spared):
-            value = (known_bad + spared * share) / passes
+        guessed = down = up = nobody = 0.0
+        for chance in {g.chance for g in found if g.looked is Looked.SPARED}:
+            like = [g for g in found if g.chance == chance]
+            spared = _count(g for g in like if g.looked is Looked.SPARED)
+            drawn = _count(g for g in like if g.looked is Looked.DRAWN)
+            bad = _count(g for g in like if g.looked is Looked.DRAWN and g.bad)
+            if not drawn:
+                nobody += spared
+                continue
+            share = bad / drawn
+            low_share, high_share = mid_p(bad, drawn, confidence=confidence)
+            guessed += spared * share
+            down += (spared * (share - low_share)) ** 2
+            up += (spared * (high_share - share)) ** 2
+        low = (known_bad + guessed - math.sqrt(down)) / passes
+        high = (known_bad + guessed + math.sqrt(up) + nobody + unseen) / passes
+        if not unseen and not nobody:
+            value = (known_bad + guessed) / passes
     return PassingError(
         passes=passes,
         known=_count(g for g in found if g.bad is not None),
         known_bad=known_bad,
-        drawn=drawn,
-        spared=spared,
+        drawn=_count(g for g in found if g.looked is Looked.DRAWN),
+        spared=_count(g for g in found if g.looked is Looked.SPARED),
         unseen=unseen,
         value=value,
         low=low,

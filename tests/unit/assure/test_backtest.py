@@ -162,3 +162,21 @@ def test_a_group_that_contradicts_itself_is_refused() -> None:
         run(wrong)
     with pytest.raises(ValueError, match="no decision"):
         run()
+
+
+def test_drawn_ones_stand_only_for_those_of_the_same_chance() -> None:
+    def of(chance: float, looked: Looked, bad: bool | None, count: int) -> Alike:
+        return Alike(before=PASS, after=PASS, looked=looked, bad=bad, chance=chance, count=count)
+
+    busy = [of(0.5, Looked.DRAWN, False, 100), of(0.5, Looked.SPARED, None, 100)]
+    rare = [
+        of(0.01, Looked.DRAWN, True, 1),
+        of(0.01, Looked.DRAWN, False, 9),
+        of(0.01, Looked.SPARED, None, 990),
+    ]
+    found = passing_error(busy + rare)
+    assert found.value == pytest.approx((1 + 99) / 1200)
+    alone = passing_error(rare)
+    assert alone.high is not None and found.high is not None and alone.value is not None
+    wide = (alone.high - alone.value) * 1000
+    assert wide / 1200 < found.high - (found.value or 0) < 1.01 * wide / 1200
