@@ -68,10 +68,8 @@ class Past(msgspec.Struct, frozen=True, kw_only=True):
     """The stored decision."""
     ruling: bytes
     """The stored ruling."""
-    verdict: str | None
-    """How it ended: verdict of the outcome; None while it is open."""
-    checked: str | None
-    """Verdict of the spot check it hangs on; None without one, or while that is open."""
+    said: str | None
+    """Verdict a person gave in its review or spot check; None where nobody did (yet)."""
     label: bytes | None
     """The latest stored label; None where no truth arrived."""
 

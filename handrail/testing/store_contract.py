@@ -909,36 +909,35 @@ class StoreContract:
     def test_the_past_of_a_workflow_comes_with_what_became_known(self) -> None:
         held, passed = self.file(), self.file(lane=Lane.PASS, settled=True)
         self.file(workflow="other")
+        asked = self.review(lead=held.id)
         spot = self.review(lead=passed.id, kind=ReviewKind.SPOT_CHECK)
+        self.write(lambda tx: tx.decisions.attach(held.id, asked.id))
         self.write(lambda tx: tx.decisions.attach(passed.id, spot.id))
 
-        def past() -> list[tuple[str, str | None, str | None, bool | None]]:
-            return self.read(
-                lambda tx: [
-                    (
-                        msgspec.json.decode(one.body, type=Decision).id,
-                        one.verdict,
-                        one.checked,
-                        None
-                        if one.label is None
-                        else msgspec.json.decode(one.label, type=Label).wrong,
-                    )
-                    for one in tx.decisions.past("refunds")
-                    if msgspec.json.decode(one.ruling, type=Ruling).decision_id
-                ]
-            )
+        def past() -> list[tuple[str, str | None, bool | None]]:
+            def query(tx: Transaction) -> list[tuple[str, str | None, bool | None]]:
+                found = []
+                for one in tx.decisions.past("refunds"):
+                    decision = msgspec.json.decode(one.body, type=Decision)
+                    ruling = msgspec.json.decode(one.ruling, type=Ruling)
+                    assert ruling.decision_id == decision.id
+                    label = one.label and msgspec.json.decode(one.label, type=Label)
+                    found.append((decision.id, one.said, label.wrong if label else None))
+                return found
 
-        assert past() == [(held.id, None, None, None), (passed.id, None, None, None)]
-        outcome = self.outcome(held)
-        self.write(lambda tx: tx.outcomes.insert(outcome))
-        decided = replace(
-            spot,
-            status=ReviewStatus.DECIDED,
-            verdict=Verdict.REJECTED,
-            decided_by="p_" + "1" * 26,
-            decided_at=5,
-        )
-        assert self.write(lambda tx: tx.reviews.replace(spot, decided)) is True
+            return self.read(query)
+
+        assert past() == [(held.id, None, None), (passed.id, None, None)]
+        for review, by in ((asked, None), (spot, "p_" + "1" * 26)):
+            decided = replace(
+                review,
+                status=ReviewStatus.DECIDED,
+                verdict=Verdict.REJECTED,
+                decided_by=by,
+                decided_at=5,
+            )
+            change = self.write(lambda tx, a=review, b=decided: tx.reviews.replace(a, b))  # type: ignore[misc]
+            assert change is True
         for number, wrong in ((1, True), (2, False)):
             label = Label(
                 id=new_id("l", number),
@@ -949,10 +948,8 @@ class StoreContract:
                 added_at=number,
             )
             self.write(lambda tx, label=label: tx.labels.insert(label))  # type: ignore[misc]
-        assert past() == [
-            (held.id, str(outcome.verdict), None, False),
-            (passed.id, None, "rejected", None),
-        ]
+        # Silence said nothing; a person did.
+        assert past() == [(held.id, None, False), (passed.id, "rejected", None)]
         assert self.read(lambda tx: list(tx.decisions.past("nothing"))) == []
 
     # ------------------------------------------------------------------ the rest of the nouns

@@ -118,8 +118,8 @@ class SqliteDecisions:
         return [_filed(row) for row in self._execute(_EXPIRING, (now, limit))]
 
     def past(self, workflow: str) -> Iterator[Past]:
-        for body, ruling, verdict, checked, label in self._execute(_SQL["past"], (workflow,)):
-            yield Past(body=body, ruling=ruling, verdict=verdict, checked=checked, label=label)
+        for body, ruling, said, label in self._execute(_SQL["past"], (workflow,)):
+            yield Past(body=body, ruling=ruling, said=said, label=label)
 
     def submitted(self, workflow: str, since: int, limit: int) -> list[tuple[int, Decision]]:
         found: list[tuple[int, Decision]] = []

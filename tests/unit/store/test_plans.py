@@ -63,8 +63,7 @@ PLANS = {
     "decisions.get": "decisions by id (id=?)",
     "decisions.of_review": "decisions by decisions_review (review_id=?)",
     "decisions.past": (
-        "d by decisions_workflow (workflow=?); o by decision (decision=?); "
-        "r by id (id=?); l by labels_decision (decision=?)"
+        "d by decisions_workflow (workflow=?); r by id (id=?); l by labels_decision (decision=?)"
     ),
     "decisions.released": ("g by rowid (rowid<?); o by decision (decision=?); d by id (id=?)"),
     "decisions.seq_of": "decisions by id (id=?)",

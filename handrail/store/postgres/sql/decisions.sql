@@ -138,8 +138,7 @@ WHERE seq > $1 ORDER BY seq LIMIT $2;
 
 -- name: past
 SELECT d.seq, d.body, d.ruling,
-    (SELECT o.verdict FROM outcomes o WHERE o.decision = d.id),
-    (SELECT r.verdict FROM reviews r WHERE r.id = d.review_id AND r.kind = 'spot_check'),
+    (SELECT r.verdict FROM reviews r WHERE r.id = d.review_id AND r.decided_by IS NOT NULL),
     (SELECT l.body FROM labels l WHERE l.decision = d.id ORDER BY l.seq + 0 DESC LIMIT 1)
 FROM decisions d
 WHERE d.workflow = $1 AND d.seq + 0 > $2 ORDER BY d.seq + 0 LIMIT $3;

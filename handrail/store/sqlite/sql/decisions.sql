@@ -99,8 +99,7 @@ SELECT id, workflow, lane, mode, body, ruling FROM decisions ORDER BY seq;
 
 -- name: past
 SELECT d.body, d.ruling,
-    (SELECT o.verdict FROM outcomes o WHERE o.decision = d.id),
-    (SELECT r.verdict FROM reviews r WHERE r.id = d.review_id AND r.kind = 'spot_check'),
+    (SELECT r.verdict FROM reviews r WHERE r.id = d.review_id AND r.decided_by IS NOT NULL),
     (SELECT l.body FROM labels l WHERE l.decision = d.id ORDER BY l.seq DESC LIMIT 1)
 FROM decisions d
 WHERE d.workflow = ?1 ORDER BY d.seq;

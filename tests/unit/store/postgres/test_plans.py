@@ -72,7 +72,7 @@ PLANS: dict[str, str] = {
     "decisions.expiring": "decisions by decisions_expiring (expires_at)",
     "decisions.past": (
         "decisions by decisions_workflow (workflow, seq); "
-        "outcomes by outcomes_decision_key (decision); reviews by reviews_id_key (id); "
+        "reviews by reviews_id_key (id); "
         "labels by labels_decision (decision)"
     ),
     "decisions.released": (
