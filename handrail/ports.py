@@ -70,6 +70,8 @@ class Past(msgspec.Struct, frozen=True, kw_only=True):
     """The stored ruling."""
     said: str | None
     """Verdict a person gave in its review or spot check; None where nobody did (yet)."""
+    review: str | None
+    """That review."""
     label: bytes | None
     """The latest stored label; None where no truth arrived."""
 

@@ -42,7 +42,7 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     """Rule → rows in which it fired as it was ruled."""
 
 
-class Tester:
+class Comparison:
     """One policy, and what it is compared with, over any number of frames."""
 
     def __init__(
@@ -75,6 +75,8 @@ class Tester:
         self.rows = 0
         self.bad_rows = 0
         """Rows that one of the policies cannot read; they count nowhere else."""
+        self.left_out = 0
+        """Decisions that were submitted as tests: they are no part of the rows."""
         self.first: int | None = None
         self.last: int | None = None
 

@@ -67,6 +67,13 @@ class PastFrame(msgspec.Struct, frozen=True, kw_only=True):
     """Int64: when they were submitted, µs UTC."""
     tests: int
     """Decisions that were left out because they were submitted as tests."""
+    reviews: tuple[str, ...]
+    """Reviews of these decisions, in their order."""
+
+
+def headers(policy: Policy) -> list[str]:
+    """The columns of the frames of a policy's log."""
+    return [*(field.name for field in policy.fields if field.kind != "object"), CONFIDENCE]
 
 
 def past_frames(past: Iterable[Past], policy: Policy) -> Iterator[PastFrame]:
@@ -104,6 +111,7 @@ def _frame(batch: list[Past], fields: list[Field]) -> PastFrame:
         known=_known(seen, bodies, rulings),
         times=pl.Series([body.submitted_at for body in bodies], dtype=pl.Int64),
         tests=len(batch) - len(bodies),
+        reviews=tuple(one.review for one in seen if one.review is not None),
     )
 
 

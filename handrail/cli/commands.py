@@ -30,6 +30,7 @@ COMMANDS = (
     "up",
     "check",
     "gate",
+    "backtest",
     "submit",
     "wait",
     "withdraw",

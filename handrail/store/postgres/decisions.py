@@ -162,8 +162,8 @@ class PostgresDecisions:
 
     def past(self, workflow: str) -> Iterator[Past]:
         rows = self._session.pages(_SQL["past"], (workflow,))
-        for _, body, ruling, said, label in rows:
-            yield Past(body=body, ruling=ruling, said=said, label=label)
+        for _, body, ruling, review, said, label in rows:
+            yield Past(body=body, ruling=ruling, review=review, said=said, label=label)
 
     def submitted(self, workflow: str, since: int, limit: int) -> list[tuple[int, Decision]]:
         found: list[tuple[int, Decision]] = []

@@ -118,8 +118,8 @@ class SqliteDecisions:
         return [_filed(row) for row in self._execute(_EXPIRING, (now, limit))]
 
     def past(self, workflow: str) -> Iterator[Past]:
-        for body, ruling, said, label in self._execute(_SQL["past"], (workflow,)):
-            yield Past(body=body, ruling=ruling, said=said, label=label)
+        for body, ruling, review, said, label in self._execute(_SQL["past"], (workflow,)):
+            yield Past(body=body, ruling=ruling, review=review, said=said, label=label)
 
     def submitted(self, workflow: str, since: int, limit: int) -> list[tuple[int, Decision]]:
         found: list[tuple[int, Decision]] = []

@@ -137,7 +137,7 @@ SELECT seq, id, workflow, lane, mode, body, ruling FROM decisions
 WHERE seq > $1 ORDER BY seq LIMIT $2;
 
 -- name: past
-SELECT d.seq, d.body, d.ruling,
+SELECT d.seq, d.body, d.ruling, d.review_id,
     (SELECT r.verdict FROM reviews r WHERE r.id = d.review_id AND r.decided_by IS NOT NULL),
     (SELECT l.body FROM labels l WHERE l.decision = d.id ORDER BY l.seq + 0 DESC LIMIT 1)
 FROM decisions d

@@ -98,7 +98,7 @@ ORDER BY seq DESC LIMIT :limit;
 SELECT id, workflow, lane, mode, body, ruling FROM decisions ORDER BY seq;
 
 -- name: past
-SELECT d.body, d.ruling,
+SELECT d.body, d.ruling, d.review_id,
     (SELECT r.verdict FROM reviews r WHERE r.id = d.review_id AND r.decided_by IS NOT NULL),
     (SELECT l.body FROM labels l WHERE l.decision = d.id ORDER BY l.seq DESC LIMIT 1)
 FROM decisions d

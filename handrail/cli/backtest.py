@@ -1,0 +1,325 @@
+"""`handrail backtest`: what a policy would have done to decisions of the past."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from handrail.cli.check import reader
+from handrail.cli.new import policy_file
+from handrail.cli.screen import counted, share, table
+from handrail.cli.shell import Shell, shell_of
+from handrail.model.errors import BadInput, NotFound
+
+if TYPE_CHECKING:
+    from polars import DataFrame
+
+    from handrail.assure.backtest import Backtest, PassingError
+    from handrail.assure.rates import Rate
+    from handrail.bulk.read import Source
+    from handrail.gate import Policy
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+BATCH = 200_000
+"""Rows that are judged at once."""
+MINUTES = 2.0
+"""Active minutes of a review where none were measured: the most a review should take."""
+MOST_MEASURED = 500
+"""Latest reviews whose minutes are measured."""
+
+
+@app.command()
+def backtest(
+    ctx: typer.Context,
+    policy: Annotated[str, typer.Argument(help="Policy file, or a workflow of the workspace.")],
+    against: Annotated[
+        str | None,
+        typer.Option(
+            metavar="OLD",
+            help="Compare with this policy: a file, a workflow, or NAME@VERSION. With --log the "
+            "rulings as they were, where left out.",
+        ),
+    ] = None,
+    input: Annotated[
+        Path | None,
+        typer.Option("--input", "-i", metavar="FILE", help="Decisions: CSV, JSON Lines, Parquet."),
+    ] = None,
+    log: Annotated[
+        bool, typer.Option("--log", help="Decisions of the workspace, as they are stored.")
+    ] = False,
+    label: Annotated[
+        str | None,
+        typer.Option(metavar="COL", help="Column that says which rows were bad; blank: not known."),
+    ] = None,
+    sample: Annotated[
+        bool,
+        typer.Option(
+            "--sample", help="The labelled rows were drawn at random and stand for the others."
+        ),
+    ] = False,
+    proposal: Annotated[
+        list[str] | None,
+        typer.Option(metavar="[FIELD=]COL", help="Column of a proposed value, as in `gate`."),
+    ] = None,
+    confidence: Annotated[
+        str | None, typer.Option(metavar="COL", help="Column with the confidence, 0 to 1.")
+    ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(metavar="M", help="Active minutes of one review; else as measured, else 2."),
+    ] = None,
+    level: Annotated[
+        float, typer.Option(metavar="P", help="Probability with which each interval covers.")
+    ] = 0.95,
+) -> None:
+    """Say what would change: who is held, what is caught and missed, what people have to do.
+
+    Every rate has its interval and says what it rests on. Decisions nobody looked at are never
+    counted as good: they are estimated from spot checks, or bounded. Nothing is stored.
+    """
+    shell = shell_of(ctx)
+    if log == (input is not None):
+        raise BadInput("say either --input FILE or --log, which takes the workspace's decisions")
+    if log and (label or sample or proposal or confidence):
+        raise BadInput("--label, --sample, --proposal and --confidence are for --input FILE")
+    if sample and label is None:
+        raise BadInput("--sample says how the rows of --label COL were chosen; name the column")
+    if not 0.5 <= level < 1:
+        raise BadInput(f"--level is {level:g}; expected at least 0.5 and less than 1")
+    if minutes is not None and not 0 < minutes <= 1_000:
+        raise BadInput(f"--minutes is {minutes:g}; expected more than 0 and at most 1,000")
+    loaded = _policy(shell, policy)
+    old = _policy(shell, against) if against is not None else None
+    measured = 0
+    each = minutes if minutes is not None else MINUTES
+    if input is not None:
+        compared = _file(
+            loaded, old, input, label, sample, tuple(proposal or ()), confidence, shell
+        )
+    else:
+        compared, seconds = _log(shell, loaded, old)
+        if minutes is None and seconds:
+            each, measured = sum(seconds) / len(seconds) / 60, len(seconds)
+    found = compared.result(minutes_each=each, measured=measured, confidence=level)
+    if shell.json:
+        shell.document(
+            {
+                "result": found,
+                "rows": compared.rows,
+                "bad_rows": compared.bad_rows,
+                "left_out": compared.left_out,
+            }
+        )
+    else:
+        _print(shell, found, compared)
+
+
+def _policy(shell: Shell, named: str) -> Policy:
+    """A file, a workflow's file in the workspace, or a stored version NAME@VERSION."""
+    from handrail.gate import load
+
+    workflow, at, version = named.partition("@")
+    if at and not Path(named).exists():
+        return _stored(shell, workflow, version)
+    path = policy_file(shell, named)
+    return load(path.read_bytes(), path=str(path), read_file=reader(path))
+
+
+def _stored(shell: Shell, workflow: str, version: str) -> Policy:
+    from handrail.app.reading import read_store
+    from handrail.gate import load
+
+    with read_store(shell.workspace) as reading:
+        kept = reading.read(lambda tx: tx.policies.get(workflow, version))
+    if kept is None:
+        raise NotFound(f"no version {version!r} of {workflow} was ever active; name it whole")
+    files = {name: text.encode() for name, text in kept.files.items()}
+    return load(kept.text, path=kept.path, read_file=files.__getitem__)
+
+
+def _file(
+    policy: Policy,
+    old: Policy | None,
+    path: Path,
+    label: str | None,
+    sample: bool,
+    proposal: tuple[str, ...],
+    confidence: str | None,
+    shell: Shell,
+) -> Any:
+    from handrail.bulk.backtest import Comparison, known_of
+    from handrail.bulk.read import open_source
+
+    source = open_source(path)
+    if label is not None and label not in source.headers:
+        raise BadInput(f"{path} has no column {label!r}; it has {', '.join(source.headers)}")
+    compared = Comparison(
+        policy,
+        [header for header in source.headers if header != label],
+        against=old,
+        proposal=proposal,
+        confidence=confidence,
+    )
+    for frame in _frames(source):
+        cells = frame[label] if label is not None else None
+        try:
+            known = known_of(cells, frame.height, sample=sample)
+        except BadInput as error:
+            raise BadInput(f"{path}: {error.message}") from error
+        compared.add(frame, known, now=0)
+    return compared
+
+
+def _frames(source: Source) -> Iterator[DataFrame]:
+    """A file as frames of its cells."""
+    import polars as pl
+
+    if source.format == "parquet":
+        from handrail.bulk.read import parquet_frames
+
+        yield from parquet_frames(source.path, BATCH)
+        return
+    rows = source.rows()
+    while batch := list(islice(rows, BATCH)):
+        for row in batch:
+            if row.problem is not None:
+                place = row.number if row.line is None else row.line
+                raise BadInput(f"{source.path}:{place}: {row.problem}")
+        columns = {header: [row.values.get(header) for row in batch] for header in source.headers}
+        if source.format == "csv":
+            yield pl.DataFrame(columns, schema=dict.fromkeys(source.headers, pl.String))
+        else:
+            yield pl.DataFrame(columns, strict=False)
+
+
+def _log(shell: Shell, policy: Policy, old: Policy | None) -> tuple[Any, list[float]]:
+    """The comparison over the stored log, and the active seconds of its latest reviews."""
+    from handrail.app.reading import read_store
+    from handrail.bulk.backtest import Comparison
+    from handrail.bulk.past import CONFIDENCE, headers, past_frames
+
+    compared = Comparison(
+        policy, headers(policy), against=old, ruled=old is None, confidence=CONFIDENCE
+    )
+
+    def query(tx: Any) -> list[float]:
+        latest: dict[str, None] = {}
+        for part in past_frames(tx.decisions.past(policy.workflow), policy):
+            compared.add(part.frame, part.known, now=0, times=part.times)
+            compared.left_out += part.tests
+            latest.update(dict.fromkeys(part.reviews))
+        seconds = []
+        for review in list(latest)[-MOST_MEASURED:]:
+            seconds += [
+                vote.seconds for vote in tx.reviews.votes(review) if vote.seconds is not None
+            ]
+        return seconds
+
+    with read_store(shell.workspace) as reading:
+        seconds = reading.read(query)
+    if not compared.rows:
+        raise NotFound(f"the workspace has no decisions of {policy.workflow} yet")
+    return compared, seconds
+
+
+# ------------------------------------------------------------------------------------ the report
+
+
+def _print(shell: Shell, found: Backtest, compared: Any) -> None:
+    per = f"{100 * found.confidence:g} %"
+    shell.say(
+        f"{found.policy} on {counted(found.decisions, 'decision')}"
+        + (f" of {found.load.days:.0f} days" if found.load.days else "")
+        + (f", against {found.against}" if found.against else "")
+    )
+    rows = [
+        ("held for people", _rate(found.held_before), _rate(found.held_after)),
+        ("bad ones caught", _rate(found.caught_before), _rate(found.caught_after)),
+        ("good ones held up", _rate(found.hit_before), _rate(found.hit_after)),
+        ("error of what passes", _passing(found.passing_before), _passing(found.passing_after)),
+        (
+            "minutes of people",
+            "" if found.load.minutes_before is None else f"{found.load.minutes_before:,.0f}",
+            f"{found.load.minutes_after:,.0f}",
+        ),
+    ]
+    if found.against is None:
+        shell.console().print(table((f"{per} intervals", "it>"), [(a, c) for a, _, c in rows]))
+    else:
+        shell.console().print(table((f"{per} intervals", "before>", "after>"), rows))
+    shell.say()
+    shell.console().print(
+        table(
+            ("rule", "before>", "after>", "alone>", "bad>", "good>", "precision>"),
+            [
+                (
+                    rule.rule,
+                    "-" if rule.before is None else f"{rule.before:,}",
+                    "-" if rule.after is None else f"{rule.after:,}",
+                    f"{rule.alone:,}",
+                    f"{rule.bad:,}",
+                    f"{rule.good:,}",
+                    _rate(rule.precision),
+                )
+                for rule in found.rules
+            ],
+        )
+    )
+    if found.change is not None:
+        middle, low, high = (100 * part for part in found.change)
+        shell.say(
+            f"- held or refused: {middle:+.2f} points ({low:+.2f} to {high:+.2f}); "
+            + (", ".join(f"{n:,} {move}" for move, n in found.moves.items()) or "no lane changes")
+        )
+    shell.say(
+        f"- nobody looked at {found.nobody_looked:,} of {found.decisions:,} "
+        f"({share(found.nobody_looked, found.decisions)}); {_rests_on(found.passing_after)}"
+    )
+    shell.say(
+        f"- a review is taken to cost {found.load.minutes_each:.1f} minutes, "
+        + (
+            f"the mean of {found.load.measured:,} votes"
+            if found.load.measured
+            else "which is assumed; say --minutes"
+        )
+        + "; repeats that join one review cost less"
+    )
+    if compared.bad_rows:
+        shell.say(
+            f"- {counted(compared.bad_rows, 'row')} could not be read by the policies and "
+            "count nowhere; `handrail gate` says why"
+        )
+    if compared.left_out:
+        shell.say(f"- {counted(compared.left_out, 'test decision')} left out")
+
+
+def _rests_on(passing: PassingError) -> str:
+    if passing.value is None and passing.low is not None:
+        return (
+            f"of what passes, {passing.unseen + passing.spared:,} could be anything: the error has "
+            "bounds and no estimate. Spot checks would give one"
+        )
+    if passing.spared:
+        return f"what passes is estimated from {passing.drawn:,} spot checks drawn at random"
+    return "the truth about all that passes is known"
+
+
+def _rate(rate: Rate | None) -> str:
+    if rate is None or rate.value is None or rate.low is None or rate.high is None:
+        return ""
+    return (
+        f"{100 * rate.value:.2f} % ({100 * rate.low:.2f}–{100 * rate.high:.2f}; "
+        f"{rate.count:,} of {rate.of:,})"
+    )
+
+
+def _passing(passing: PassingError | None) -> str:
+    if passing is None or passing.low is None or passing.high is None:
+        return ""
+    bounds = f"{100 * passing.low:.2f}–{100 * passing.high:.2f}"
+    return f"{bounds} %" if passing.value is None else f"{100 * passing.value:.2f} % ({bounds})"
