@@ -27,9 +27,9 @@ _TYPES: dict[str, Any] = {"bool": pl.Boolean, "double": pl.Float64, "int": pl.In
 
 
 class _Body(msgspec.Struct):
-    facts: dict[str, Any]
-    proposal: dict[str, Any]
     submitted_at: int
+    facts: dict[str, Any] = {}
+    proposal: dict[str, Any] = {}
     confidence: float | dict[str, float] | None = None
     test: bool = False
 

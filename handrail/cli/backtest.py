@@ -121,13 +121,18 @@ def backtest(
 
 def _policy(shell: Shell, named: str) -> Policy:
     """A file, a workflow's file in the workspace, or a stored version NAME@VERSION."""
-    from handrail.gate import load
+    from handrail.gate import check, load
 
     workflow, at, version = named.partition("@")
     if at and not Path(named).exists():
         return _stored(shell, workflow, version)
     path = policy_file(shell, named)
-    return load(path.read_bytes(), path=str(path), read_file=reader(path))
+    text, read = path.read_bytes(), reader(path)
+    # A threshold is tried before its cases are written anew; what they say is told beside it.
+    loaded = load(text, path=str(path), read_file=read, run_cases=False)
+    for mistake in check(text, path=str(path), read_file=read):
+        shell.note(str(mistake))
+    return loaded
 
 
 def _stored(shell: Shell, workflow: str, version: str) -> Policy:
@@ -234,7 +239,7 @@ def _print(shell: Shell, found: Backtest, compared: Any) -> None:
     per = f"{100 * found.confidence:g} %"
     shell.say(
         f"{found.policy} on {counted(found.decisions, 'decision')}"
-        + (f" of {found.load.days:.0f} days" if found.load.days else "")
+        + (f" of {found.load.days:,.0f} days" if found.load.days and found.load.days >= 1 else "")
         + (f", against {found.against}" if found.against else "")
     )
     rows = [
@@ -248,6 +253,7 @@ def _print(shell: Shell, found: Backtest, compared: Any) -> None:
             f"{found.load.minutes_after:,.0f}",
         ),
     ]
+    rows = [row for row in rows if row[1] or row[2]]
     if found.against is None:
         shell.console().print(table((f"{per} intervals", "it>"), [(a, c) for a, _, c in rows]))
     else:
@@ -299,7 +305,9 @@ def _print(shell: Shell, found: Backtest, compared: Any) -> None:
 
 
 def _rests_on(passing: PassingError) -> str:
-    if passing.value is None and passing.low is not None:
+    if not passing.passes:
+        return "nothing passes"
+    if passing.value is None:
         return (
             f"of what passes, {passing.unseen + passing.spared:,} could be anything: the error has "
             "bounds and no estimate. Spot checks would give one"

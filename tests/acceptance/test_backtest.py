@@ -1,0 +1,210 @@
+"""Back tests as a user runs them: real customers who left, and a workspace's own log."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import handrail
+from handrail.cli.commands import run
+from tests.conftest import DATA
+
+CHURN = DATA / "telco-churn" / "Telco-Customer-Churn.csv"
+
+Call = Callable[..., tuple[int, Any, str]]
+
+OFFER = """
+handrail: 1
+workflow: retention-offer
+owners: [team:care]
+fields:
+  contract: string
+  tenure: int
+  monthly_charges: {{type: decimal, places: 2, unit: USD}}
+otherwise: auto
+rules:
+  - id: new-and-free-to-go
+    when: contract == "Month-to-month" and tenure < {months}
+route:
+  - {{to: team:care, silence: block}}
+"""
+
+
+@pytest.fixture
+def call(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Call:
+    """`handrail --json …` in a fresh workspace: (exit code, output, complaints)."""
+    workspace = tmp_path / "work"
+
+    def ask(*arguments: str) -> tuple[int, Any, str]:
+        code = run(["-w", str(workspace), "--json", *map(str, arguments)])
+        printed = capfd.readouterr()
+        return code, json.loads(printed.out) if printed.out else None, printed.err
+
+    assert run(["init", str(workspace)]) == 0
+    capfd.readouterr()
+    return ask
+
+
+@pytest.mark.needs("data")
+def test_customers_who_left_are_caught_as_counted_by_hand(call: Call, tmp_path: Path) -> None:
+    old, new = tmp_path / "old.yaml", tmp_path / "new.yaml"
+    old.write_text(OFFER.format(months=6))
+    new.write_text(OFFER.format(months=12))
+    code, found, _ = call(
+        "backtest", str(new), "--against", str(old), "--input", str(CHURN), "--label", "Churn"
+    )
+    assert code == 0
+    with CHURN.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+
+    def held(months: int) -> list[dict[str, str]]:
+        return [
+            row
+            for row in rows
+            if row["Contract"] == "Month-to-month" and int(row["tenure"]) < months
+        ]
+
+    def left(some: list[dict[str, str]]) -> int:
+        return sum(row["Churn"] == "Yes" for row in some)
+
+    result = found["result"]
+    assert result["decisions"] == len(rows) == 7043
+    assert result["held_before"]["count"] == len(held(6))
+    assert result["held_after"]["count"] == len(held(12))
+    assert result["moves"] == {"pass → hold": len(held(12)) - len(held(6))}
+    for when, months in (("before", 6), ("after", 12)):
+        caught, hit = result[f"caught_{when}"], result[f"hit_{when}"]
+        assert (caught["count"], caught["of"]) == (left(held(months)), left(rows))
+        assert hit["count"] == len(held(months)) - left(held(months))
+        # All rows are labelled, so nothing is estimated.
+        passing = result[f"passing_{when}"]
+        assert passing["value"] == passing["low"] == passing["high"]
+        missed = left(rows) - left(held(months))
+        assert passing["value"] == pytest.approx(missed / (len(rows) - len(held(months))))
+    [rule] = result["rules"]
+    assert rule["precision"]["value"] == pytest.approx(left(held(12)) / len(held(12)))
+    assert rule["precision"]["low"] < rule["precision"]["value"] < rule["precision"]["high"]
+    assert result["change"][1] < result["change"][0] < result["change"][2]
+
+
+@pytest.mark.needs("data")
+def test_the_report_for_people_says_what_it_rests_on(
+    call: Call, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    policy = tmp_path / "new.yaml"
+    policy.write_text(OFFER.format(months=12))
+    assert run(["backtest", str(policy), "--input", str(CHURN)]) == 0
+    said = capfd.readouterr().out
+    assert "nobody looked at 7,043 of 7,043 (100.0 %)" in said
+    assert "bounds and no estimate" in said
+    assert "2.0 minutes, which is assumed; say --minutes" in said
+
+
+REFUND = """
+handrail: 1
+workflow: refund
+owners: [team:support]
+subject: order
+fields:
+  order: string
+  amount: {{type: decimal, places: 2, unit: USD, min: 0, from: proposal}}
+otherwise: auto
+rules:
+  - {{id: large, when: amount > {cap}}}
+route:
+  - {{to: team:support, silence: block}}
+review:
+  reasons: {{wrong: Wrong}}
+  undo: 0s
+sampling: {{spot_check: 50%}}
+"""
+
+
+def test_the_log_is_tested_with_what_people_and_spot_checks_said(
+    call: Call, tmp_path: Path
+) -> None:
+    workspace = tmp_path / "work"
+    (workspace / "policies" / "refund.yaml").write_text(REFUND.format(cap=100))
+    with handrail.open(workspace, desk=False) as hr:
+        rulings = [
+            hr.submit("refund", key=f"k{n}", facts={"order": f"o{n}"}, proposal={"amount": n})
+            for n in range(60, 140)
+        ]
+        hr.submit("refund", key="t", facts={"order": "t"}, proposal={"amount": 1}, test=True)
+        hr.label(rulings[0], wrong=True, source="chargeback")
+    passed = [ruling for ruling in rulings if ruling.passed]
+    held = [ruling for ruling in rulings if not ruling.passed]
+    assert (len(passed), len(held)) == (41, 39)
+    drawn = [ruling for ruling in passed if ruling.review_id is not None]
+    for number, ruling in enumerate(held):
+        act = ["reject", ruling.review_id, "--reason", "wrong"]
+        assert call("reviews", *(act if number % 3 else ["approve", ruling.review_id]))[0] == 0
+    for ruling in drawn:
+        assert call("reviews", "approve", ruling.review_id)[0] == 0
+    looser = tmp_path / "looser.yaml"
+    looser.write_text(REFUND.format(cap=120))
+    code, found, _ = call("backtest", str(looser), "--log")
+    assert code == 0
+    result = found["result"]
+    assert (found["rows"], found["left_out"], result["against"]) == (80, 1, "as ruled")
+    assert result["held_before"]["count"] == 39
+    assert result["held_after"]["count"] == 19
+    assert result["moves"] == {"hold → pass": 20}
+    rejected = {ruling.decision_id for number, ruling in enumerate(held) if number % 3}
+    assert result["caught_before"]["of"] == len(rejected) + 1
+    passing = result["passing_after"]
+    assert passing["passes"] == 61
+    labelled = {ruling.decision_id for ruling in drawn} | {rulings[0].decision_id}
+    known_passing = labelled | {ruling.decision_id for ruling in held[:20]}
+    assert passing["known"] == len(known_passing)
+    first_is_drawn = rulings[0].review_id is not None
+    bad = {d for d in rejected if d in {ruling.decision_id for ruling in held[:20]}}
+    assert passing["known_bad"] == len(bad) + 1
+    spared = 41 - len(labelled)
+    assert (passing["spared"], passing["unseen"]) == (spared, 0)
+    share = first_is_drawn / len(drawn)
+    assert passing["value"] == pytest.approx((len(bad) + 1 + spared * share) / 61)
+    assert passing["low"] <= passing["value"] <= passing["high"]
+
+
+def test_the_log_against_an_earlier_version(call: Call, tmp_path: Path) -> None:
+    workspace = tmp_path / "work"
+    place = workspace / "policies" / "refund.yaml"
+    place.write_text(REFUND.format(cap=100))
+    with handrail.open(workspace, desk=False) as hr:
+        ruling = hr.submit("refund", facts={"order": "o"}, proposal={"amount": 110}, key="k")
+    place.write_text(REFUND.format(cap=200))
+    code, found, _ = call("backtest", "refund", "--against", ruling.policy, "--log")
+    assert code == 0
+    assert found["result"]["moves"] == {"hold → pass": 1}
+    code, _, said = call("backtest", "refund", "--against", "refund@0000", "--log")
+    assert code == 2 or code == 3, said
+    assert "was ever active" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ((), "either --input FILE or --log"),
+        (("--log", "--input", "x.csv"), "either --input FILE or --log"),
+        (("--log", "--label", "bad"), "are for --input FILE"),
+        (("--input", "x.csv", "--sample"), "name the column"),
+        (("--input", "x.csv", "--level", "95"), "--level is 95"),
+        (("--input", "x.csv", "--minutes", "0"), "--minutes is 0"),
+        (("--log",), "has no decisions of refund yet"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(
+    call: Call, tmp_path: Path, arguments: tuple[str, ...], told: str
+) -> None:
+    (tmp_path / "work" / "policies" / "refund.yaml").write_text(REFUND.format(cap=100))
+    with handrail.open(tmp_path / "work", desk=False):
+        pass
+    code, _, said = call("backtest", "refund", *arguments)
+    assert code in (2, 3)
+    assert told in said
