@@ -80,6 +80,11 @@ class Comparison:
         self.first: int | None = None
         self.last: int | None = None
 
+    def lose(self, rows: int) -> None:
+        """Count rows that could not be read at all."""
+        self.rows += rows
+        self.bad_rows += rows
+
     def add(
         self, frame: pl.DataFrame, known: Known, *, now: int, times: pl.Series | None = None
     ) -> None:

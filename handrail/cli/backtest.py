@@ -11,15 +11,16 @@ import typer
 
 from handrail.cli.check import reader
 from handrail.cli.new import policy_file
-from handrail.cli.screen import counted, share, table
+from handrail.cli.screen import counted, progress_bar, share, table
 from handrail.cli.shell import Shell, shell_of
 from handrail.model.errors import BadInput, NotFound
 
 if TYPE_CHECKING:
-    from polars import DataFrame
+    from polars import DataFrame, Series
 
     from handrail.assure.backtest import Backtest, PassingError
     from handrail.assure.rates import Rate
+    from handrail.bulk.backtest import Comparison
     from handrail.bulk.read import Source
     from handrail.gate import Policy
 
@@ -156,7 +157,7 @@ def _file(
     proposal: tuple[str, ...],
     confidence: str | None,
     shell: Shell,
-) -> Any:
+) -> Comparison:
     from handrail.bulk.backtest import Comparison, known_of
     from handrail.bulk.read import open_source
 
@@ -170,7 +171,7 @@ def _file(
         proposal=proposal,
         confidence=confidence,
     )
-    for frame in _frames(source):
+    for frame in _frames(source, compared):
         cells = frame[label] if label is not None else None
         try:
             known = known_of(cells, frame.height, sample=sample)
@@ -180,29 +181,49 @@ def _file(
     return compared
 
 
-def _frames(source: Source) -> Iterator[DataFrame]:
-    """A file as frames of its cells."""
+def _frames(source: Source, compared: Comparison) -> Iterator[DataFrame]:
+    """A file as frames of its cells. Rows that cannot be read at all are counted as bad."""
     import polars as pl
 
-    if source.format == "parquet":
-        from handrail.bulk.read import parquet_frames
+    from handrail.bulk.read import csv_cells, parquet_frames
 
-        yield from parquet_frames(source.path, BATCH)
-        return
-    rows = source.rows()
-    while batch := list(islice(rows, BATCH)):
-        for row in batch:
-            if row.problem is not None:
-                place = row.number if row.line is None else row.line
-                raise BadInput(f"{source.path}:{place}: {row.problem}")
-        columns = {header: [row.values.get(header) for row in batch] for header in source.headers}
+    with progress_bar(source.size, "comparing") as progress:
+        if source.format == "parquet":
+            yield from parquet_frames(source.path, BATCH, 0, progress)
+            return
         if source.format == "csv":
-            yield pl.DataFrame(columns, schema=dict.fromkeys(source.headers, pl.String))
-        else:
-            yield pl.DataFrame(columns, strict=False)
+            cells = csv_cells(source, progress)
+            schema = dict.fromkeys(source.headers, pl.String)
+            while part := list(islice(cells, BATCH)):
+                good = [row.cells for row in part if row.problem is None]
+                compared.lose(len(part) - len(good))
+                yield pl.DataFrame(good, schema=schema, orient="row")
+            return
+        rows = source.rows(progress)
+        while batch := list(islice(rows, BATCH)):
+            values = [row.values for row in batch if row.problem is None]
+            compared.lose(len(batch) - len(values))
+            yield pl.DataFrame(
+                [_column(header, [one.get(header) for one in values]) for header in source.headers]
+            )
 
 
-def _log(shell: Shell, policy: Policy, old: Policy | None) -> tuple[Any, list[float]]:
+def _column(name: str, values: list[Any]) -> Series:
+    """Values of JSON under one name; of several types, as their text."""
+    import json
+
+    from polars import Series, String
+
+    if len({type(value) for value in values if value is not None}) > 1:
+        texts = [
+            value if value is None or isinstance(value, str) else json.dumps(value)
+            for value in values
+        ]
+        return Series(name, texts, dtype=String)
+    return Series(name, values)
+
+
+def _log(shell: Shell, policy: Policy, old: Policy | None) -> tuple[Comparison, list[float]]:
     """The comparison over the stored log, and the active seconds of its latest reviews."""
     from handrail.app.reading import read_store
     from handrail.bulk.backtest import Comparison
@@ -235,7 +256,7 @@ def _log(shell: Shell, policy: Policy, old: Policy | None) -> tuple[Any, list[fl
 # ------------------------------------------------------------------------------------ the report
 
 
-def _print(shell: Shell, found: Backtest, compared: Any) -> None:
+def _print(shell: Shell, found: Backtest, compared: Comparison) -> None:
     per = f"{100 * found.confidence:g} %"
     shell.say(
         f"{found.policy} on {counted(found.decisions, 'decision')}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -15,7 +14,7 @@ import typer
 
 from handrail.cli.check import reader
 from handrail.cli.new import policy_file
-from handrail.cli.screen import share, table
+from handrail.cli.screen import progress_bar, share, table
 from handrail.cli.shell import Shell, shell_of
 from handrail.model.errors import BadInput
 
@@ -147,7 +146,7 @@ class _Run:
                     self.shell.note(f"an earlier run was cut off; going on at row {parts.rows + 1}")
             else:
                 self._write_bad = stack.enter_context(_bad_rows(self.bad_path))
-            progress = stack.enter_context(_progress(self.plan.source.size))
+            progress = stack.enter_context(progress_bar(self.plan.source.size, "judging"))
             for batch in batches(self.plan, self.started, skip=self.resumed, progress=progress):
                 counts, rejected = self._submit(batch)
                 counts["tally"] = batch.tally.to_dict()
@@ -318,30 +317,3 @@ def _bad_rows(path: Path) -> Iterator[Callable[[Any], None]]:
         if file is None:
             with contextlib.suppress(OSError):
                 path.unlink(missing_ok=True)  # of an earlier run: it would speak of other rows
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[Callable[[int], None] | None]:
-    """A progress bar on the error stream, where that is a terminal."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        Progress,
-        TaskProgressColumn,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    with Progress(
-        TextColumn("judging"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    ) as bar:
-        task = bar.add_task("judging", total=total)
-        yield lambda done: bar.update(task, completed=done)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from handrail.model.text import counted, span, time_of, value_text, visible
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
     from rich.table import Table
@@ -74,4 +76,31 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> Listing:
     return Listing(headers, rows)
 
 
-__all__ = ["counted", "share", "span", "table", "time_of", "value_text", "visible"]
+@contextmanager
+def progress_bar(total: int, doing: str) -> Iterator[Callable[[int], None] | None]:
+    """A progress bar on the error stream, where that is a terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    with Progress(
+        TextColumn(doing),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    ) as bar:
+        task = bar.add_task(doing, total=total)
+        yield lambda done: bar.update(task, completed=done)
+
+
+__all__ = ["counted", "progress_bar", "share", "span", "table", "time_of", "value_text", "visible"]
