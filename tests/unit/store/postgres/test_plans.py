@@ -294,8 +294,8 @@ SELECT 't' || n % 5, 'b', 'k' || n, 'b' || n / 10, n, false, n, '{}'
 FROM generate_series(1, 2000) AS n;
 INSERT INTO notices (id, topic, addressed, text, made_at, attempts, next_at)
 SELECT 'n' || n, 't', '[]', '', n, 0, n FROM generate_series(1, 500) AS n;
-INSERT INTO sessions (hash, person, made_at, seen_at, until, last)
-SELECT 'h' || n, 'p' || 1 + n % 100, n, n, n, n FROM generate_series(1, 500) AS n;
+INSERT INTO sessions (hash, person, made_at, seen_at, until, last, local)
+SELECT 'h' || n, 'p' || 1 + n % 100, n, n, n, n, false FROM generate_series(1, 500) AS n;
 INSERT INTO tokens (id, hash, name, prefix, scopes, workflows, made_by, made_at)
 SELECT 't' || n, 'h' || n, 'n', 'p', '[]', '[]', 'x', n FROM generate_series(1, 100) AS n;
 INSERT INTO audit_entries SELECT n, '', '', '' FROM generate_series(0, 1999) AS n;
