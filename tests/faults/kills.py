@@ -20,6 +20,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -101,19 +102,20 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Victim:
-    """Kills its own process at the planned step."""
+    """Kills its own process when it is at `place` for the n-th time (`after`)."""
 
-    def __init__(self, plan: Plan) -> None:
-        self._plan = plan
+    def __init__(self, place: str, after: int) -> None:
+        self._place = place
+        self._after = after
         self._count = 0
         self._lock = threading.Lock()
 
     def __call__(self, name: str) -> None:
-        if name != self._plan.place:
+        if name != self._place:
             return
         with self._lock:
             self._count += 1
-            struck = self._count == self._plan.after
+            struck = self._count == self._after
         if struck:
             os.kill(os.getpid(), signal.SIGKILL)
 
@@ -143,7 +145,9 @@ def member(folder: Path, plan: Plan, index: int) -> Callable[[], None]:
     threads = FAMILY_THREADS if plan.family else ALONE_THREADS
 
     def work() -> None:
-        strike: Callable[[str], None] = Victim(plan) if index == 0 else lambda name: None
+        strike: Callable[[str], None] = (
+            Victim(plan.place, plan.after) if index == 0 else lambda name: None
+        )
         clock = clock_of(plan)
         journal = Journal(folder / "journals" / f"calls-{name}")
         world = Journal(folder / "journals" / f"effects-{name}")
@@ -194,10 +198,13 @@ def _work(hand: Hand, failed: list[BaseException]) -> None:
 
 
 def judge(
-    folder: Path, plan: Plan, more: Callable[[History], list[Finding]] = lambda history: []
+    folder: Path, off: int, more: Callable[[History], list[Finding]] = lambda history: []
 ) -> dict[str, Any]:
-    """Open the workspace as the next owner would, let time do its work, and judge."""
-    late = world_us() + plan.off + DOWN_SECONDS * 1_000_000
+    """Open the workspace as the next owner would, let time do its work, and judge.
+
+    `off`: µs the clock runs ahead. `more` is asked as well.
+    """
+    late = world_us() + off + DOWN_SECONDS * 1_000_000
     started = time.monotonic_ns()
     clock = lambda: late + (time.monotonic_ns() - started) // 1000  # noqa: E731
     workspace = Workspace.own(folder / "work", settings=SETTINGS, clock=clock, channels=())
@@ -205,8 +212,8 @@ def judge(
         return _verdict([Finding(promise="defect", where="the lock", what="is still held")])
     keys = [workspace.signer.key.verifier]
     told = History(
-        ops=tuple(ops(_lines(folder, "calls-*"))),
-        effects=tuple(effects(_lines(folder, "effects-*"))),
+        ops=tuple(ops(lines(folder, "calls-*"))),
+        effects=tuple(effects(lines(folder, "effects-*"))),
         state=collect(workspace.ports, workspace.anchor, keys),
     )
     found = check(told)
@@ -236,7 +243,8 @@ def _verdict(found: list[Finding]) -> dict[str, Any]:
     }
 
 
-def _lines(folder: Path, pattern: str) -> list[dict[str, Any]]:
+def lines(folder: Path, pattern: str) -> list[dict[str, Any]]:
+    """What the journals of this pattern tell."""
     return [
         line for path in sorted((folder / "journals").glob(pattern)) for line in read_lines(path)
     ]
@@ -334,7 +342,7 @@ def run(
             before = dict.fromkeys(before, 0)
         plan = Plan.of(seed, number, places)
         struck, found = one(here, plan)
-        answer = judge_apart(here, plan)
+        answer = apart(here, partial(judge, here, plan.off))
         found += msgspec.convert(answer["found"], list[Finding])
         tally.faults += struck is not None
         tally.struck[f"{'family' if plan.family else 'alone'}: {struck or 'got away'}"] += 1
@@ -351,17 +359,11 @@ def run(
     return tally
 
 
-def judge_apart(
-    folder: Path, plan: Plan, more: Callable[[History], list[Finding]] = lambda history: []
-) -> dict[str, Any]:
-    """`judge`, in a process of its own, because it starts threads; `more` is asked as well."""
+def apart(folder: Path, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """The answer of `work`, which may start threads, from a process of its own."""
     answer = folder / "answer"
     answer.unlink(missing_ok=True)
-
-    def work() -> None:
-        answer.write_bytes(msgspec.json.encode(judge(folder, plan, more)))
-
-    pid = fork(folder, "judge", work)
+    pid = fork(folder, "judge", lambda: _write(answer, work()))
     ended = reap([pid], 4 * GRACE_SECONDS)
     if pid not in ended:
         os.kill(pid, signal.SIGKILL)
@@ -370,3 +372,7 @@ def judge_apart(
         hangs = Finding(promise="defect", where="the next start", what="hangs")
         return _verdict(defects(folder) or [hangs])
     return dict(json.loads(answer.read_bytes()))
+
+
+def _write(path: Path, answer: dict[str, Any]) -> None:
+    path.write_bytes(msgspec.json.encode(answer))

@@ -10,6 +10,8 @@ import contextlib
 import importlib
 import shutil
 import tempfile
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -47,6 +49,8 @@ class Mutant(msgspec.Struct, frozen=True, kw_only=True):
     """The bounded run that must find it."""
     promises: frozenset[str]
     """Any of these must be among what is found."""
+    on_postgres: bool = False
+    """Whether the servers of a team are broken, and nothing else is."""
 
 
 # `handrail.flow.sweep` and the like are functions; these are the modules they stand in.
@@ -71,6 +75,10 @@ def _jumps(folder: Path, seed: int, promises: frozenset[str]) -> Tally:
 Broken = Callable[[], Iterator[None]]
 
 
+def _team(folder: Path, seed: int, promises: frozenset[str]) -> Tally:
+    raise AssertionError("`hunt` breaks the servers of a team, and nothing else")
+
+
 def mutant(says: str, *promises: str, run: Hunt = _cuts) -> Callable[[Broken], Broken]:
     """Register a way of breaking the product."""
 
@@ -82,6 +90,7 @@ def mutant(says: str, *promises: str, run: Hunt = _cuts) -> Callable[[Broken], B
             broken=contextlib.contextmanager(function),
             caught_by=run,
             promises=frozenset(promises),
+            on_postgres=run is _team,
         )
         return function
 
@@ -93,6 +102,12 @@ def hunt(name: str, seed: int) -> Tally:
     found = MUTANTS[name]
     folder = Path(tempfile.mkdtemp(prefix="handrail-mutant-"))
     try:
+        if found.on_postgres:
+            from tests.faults import team
+
+            return team.run(
+                folder, seed=seed, count=80, broken=found.broken, stop_at=found.promises
+            )
         with found.broken():
             return found.caught_by(folder, seed, found.promises)
     finally:
@@ -430,4 +445,87 @@ def reminds_again() -> Iterator[None]:
         return usual(self, old, new)
 
     with _step(forget), mock.patch.object(SqliteReviews, "replace", same_stage):
+        yield
+
+
+# ------------------------------------------------------------------------------ PostgreSQL
+
+
+@mutant("lets PostgreSQL flush a commit after it was acknowledged", "lost", run=_team)
+def team_flushes_late() -> Iterator[None]:
+    from handrail.store.postgres.connection import Place
+
+    configure = Place.configure
+
+    def hasty(self: Place, connection: Any) -> None:
+        configure(self, connection)
+        connection.execute("SET synchronous_commit = off")
+
+    with mock.patch.object(Place, "configure", hasty):
+        yield
+
+
+@mutant("acknowledges before PostgreSQL commits", "lost", "decided-twice", run=_team)
+def team_ack_before_commit() -> Iterator[None]:
+    from handrail.store.postgres import PostgresStore
+    from handrail.store.postgres.units import Member, Units
+
+    commit = Units._commit
+    here = threading.local()
+
+    def early(self: Units, transaction: Any, xid: str | None) -> bool:
+        if (answered := getattr(here, "answered", None)) is not None:
+            answered.set()
+            time.sleep(0.02)
+        return commit(self, transaction, xid)
+
+    def write(self: PostgresStore, use_case: Any) -> Any:
+        member, answered = Member(use_case), threading.Event()
+
+        def work() -> None:
+            here.answered = answered
+            self._run([member])
+            answered.set()
+
+        threading.Thread(target=work, daemon=True).start()
+        answered.wait()
+        if member.error is not None:
+            raise member.error
+        return member.result
+
+    with (
+        mock.patch.object(Units, "_commit", early),
+        mock.patch.object(PostgresStore, "write", write),
+    ):
+        yield
+
+
+@mutant("stages the audit entries after the commit, in one of their own", "unlogged", run=_team)
+def team_audit_apart() -> Iterator[None]:
+    from handrail.store.postgres.units import Units
+
+    seal, commit = Units._seal, Units._commit
+
+    def unsealed(self: Units, transaction: Any) -> str | None:
+        row = transaction.session.one("SELECT pg_current_xact_id_if_assigned()::text")
+        return str(row[0]) if row is not None and row[0] is not None else None
+
+    def apart(self: Units, transaction: Any, xid: str | None) -> bool:
+        done = commit(self, transaction, xid)
+        if done and transaction.audit.pending:
+            self._steps("store.after_commit")
+            transaction.session.control("BEGIN")
+            seal(self, transaction)
+            transaction.session.control("COMMIT")
+        return done
+
+    with mock.patch.object(Units, "_seal", unsealed), mock.patch.object(Units, "_commit", apart):
+        yield
+
+
+@mutant("takes a commit whose answer was lost for done", "lost", run=_team)
+def team_believes_in_commits() -> Iterator[None]:
+    from handrail.store.postgres.units import Units
+
+    with mock.patch.object(Units, "_resolve", lambda self, xid, why: True):
         yield

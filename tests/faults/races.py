@@ -199,7 +199,6 @@ def across_processes(
     context = multiprocessing.get_context("fork")
     gate = context.Barrier(processes)
     chosen = context.Array("c", 100, lock=False)
-    plan = kills.Plan(number=0, family=True, place="", after=0, seed=seed, off=0)
     pids = [
         kills.fork(here, f"race.{index}", _racing(here, index, seed, rounds, gate, chosen, people))
         for index in range(processes)
@@ -211,7 +210,7 @@ def across_processes(
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
             found.append(Finding(promise="defect", where=f"process {index}", what="hangs"))
-    answer = kills.judge_apart(here, plan, shape)
+    answer = kills.apart(here, lambda: kills.judge(here, 0, shape))
     tally = Tally(kind="races of processes", faults=rounds)
     tally.decisions, tally.effects = answer["decisions"], answer["effects"]
     tally.add(rounds, found + msgspec.convert(answer["found"], list[Finding]))

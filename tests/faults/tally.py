@@ -9,6 +9,8 @@ import msgspec
 
 from tests.faults.checker import Finding
 
+TEAM = "kills on PostgreSQL"
+"""Kind of the runs that strike a team's installation."""
 LOST = frozenset(("lost", "half", "unstored"))
 TWICE = frozenset(("decided-twice", "ran-twice", "undone-too-late"))
 
@@ -23,11 +25,21 @@ class Tally(msgspec.Struct, kw_only=True):
     in_doubt: int = 0
     struck: Counter[str] = msgspec.field(default_factory=Counter)
     """Faults at each named step."""
+    others: int = 0
+    """Restarts and cuts among the rounds, which are no kills."""
+    outages: dict[str, dict[str, float]] = msgspec.field(default_factory=dict)
+    """Longest outages in seconds, by what was away and whose outage it was."""
     found: list[tuple[int, Finding]] = msgspec.field(default_factory=list)
     """Number of the fault, and the broken promise."""
 
     def add(self, number: int, found: list[Finding]) -> None:
         self.found += [(number, finding) for finding in found]
+
+    def longest(self, what: str, seconds: dict[str, float]) -> None:
+        """Count outages of `what`."""
+        known = self.outages.setdefault(what, {})
+        for whose, lasted in seconds.items():
+            known[whose] = max(round(lasted, 3), known.get(whose, 0.0))
 
     @property
     def promises(self) -> set[str]:
@@ -37,7 +49,7 @@ class Tally(msgspec.Struct, kw_only=True):
     def figures(self) -> dict[str, Any]:
         """For the result file."""
         broken = Counter(finding.promise for _, finding in self.found)
-        return {
+        figures: dict[str, Any] = {
             "kind": self.kind,
             "faults": self.faults,
             "decisions": self.decisions,
@@ -48,3 +60,8 @@ class Tally(msgspec.Struct, kw_only=True):
             "other": sum(many for promise, many in broken.items() if promise not in LOST | TWICE),
             "struck": dict(sorted(self.struck.items())),
         }
+        if self.others:
+            figures["restarts_and_cuts"] = self.others
+        if self.outages:
+            figures["longest_outage_seconds"] = dict(sorted(self.outages.items()))
+        return figures

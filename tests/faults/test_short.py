@@ -40,6 +40,24 @@ def test_kills_break_no_promise(root: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.needs("postgres")
+def test_strikes_at_a_team_break_no_promise(root: Path, tmp_path: Path) -> None:
+    """A server, a worker and a backend of the database; then a cut wire, and a server again."""
+    results = tmp_path / "faults.json"
+    arguments = ("--only", "team", "--seed", "5", "--team")
+    faults(root, results, *arguments, "3")
+    faults(root, results, *arguments, "2", "--from", "11")
+    found = json.loads(results.read_text())
+    assert [run["first"] for run in found["runs"]] == [0, 11]
+    totals = found["totals"]
+    assert totals["kills_on_postgresql"] == 4
+    assert totals["restarts_and_cuts"] == 1
+    assert totals["decisions"] > 20
+    assert totals["lost"] == totals["twice"] == totals["other"] == 0
+    assert {"database", "servers", "workers"} <= set(totals["longest_outage_seconds"])
+
+
+@pytest.mark.slow
 def test_processes_that_race_have_one_winner(root: Path, tmp_path: Path) -> None:
     results = tmp_path / "faults.json"
     said = faults(root, results, "--only", "races", "--races", "5")
@@ -67,6 +85,16 @@ def test_clock_jumps_break_no_promise(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", MUTANTS)
+@pytest.mark.parametrize("name", [name for name in MUTANTS if not MUTANTS[name].on_postgres])
 def test_a_broken_build_is_caught(name: str) -> None:
     assert hunt(name, seed=1).promises & MUTANTS[name].promises
+
+
+@pytest.mark.slow
+@pytest.mark.needs("postgres")
+@pytest.mark.parametrize("name", [name for name in MUTANTS if MUTANTS[name].on_postgres])
+def test_a_team_with_a_broken_build_is_caught(root: Path, tmp_path: Path, name: str) -> None:
+    results = tmp_path / "faults.json"
+    faults(root, results, "--only", "mutants", "--mutant", name)
+    totals = json.loads(results.read_text())["totals"]
+    assert totals["mutants"] == totals["mutants_caught"] == 1

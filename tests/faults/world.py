@@ -94,6 +94,9 @@ POLICIES = {"pay": PAY, "wire": WIRE}
 PEOPLE = tuple(f"person{number}@example.org" for number in range(8))
 """All in team:money."""
 
+PROGRAM = Actor(name="local")
+"""A program of who owns the workspace."""
+
 STRANGER = "stranger@example.org"
 """In no team: whatever they do is refused, and rolled back."""
 SAYINGS: tuple[Literal["approve", "edit", "reject"], ...] = (
@@ -149,9 +152,11 @@ class Hand:
         lease_seconds: float = 1.0,
         workflows: Sequence[str] = ("pay", "wire"),
         expire_seconds: float | None = None,
+        program: Actor = PROGRAM,
     ) -> None:
-        """`expire_seconds`: a tenth of the decisions is of no use any more after so long."""
-        self.client = Client(Journaled(transport, journal, name, clock), Actor(name="local"))
+        """`program`: who submits and runs. `expire_seconds`: a tenth of the decisions is of no use
+        any more after so long."""
+        self.client = Client(Journaled(transport, journal, name, clock), program)
         self.name = name
         self.submitted = 0
         self._random = random.Random(seed)

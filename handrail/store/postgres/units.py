@@ -43,6 +43,9 @@ PATIENCE_SECONDS = 15.0
 """A unit of work that is in the way of others, or without a connection, is run again this often
 and this long at most."""
 
+RECONNECT_SECONDS = 0.25
+"""Pause between attempts to connect, while the database is away."""
+
 RESOLVE_SECONDS = 10.0
 """How long the database is asked what became of a commit whose answer was lost."""
 
@@ -124,6 +127,10 @@ class Units:
             num_workers=1,
             open=False,
             name="handrail",
+            # A database that is away is asked for again at this pace for as long as it takes. Left
+            # alone the pool doubles its pauses, and would stay away as long again as the database.
+            reconnect_timeout=RECONNECT_SECONDS,
+            reconnect_failed=ConnectionPool.check,
         )
 
     # ------------------------------------------------------------------ connections

