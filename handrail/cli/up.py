@@ -117,3 +117,5 @@ def _log_to_stderr(*, plain: bool) -> None:
     log.addHandler(handler)
     log.setLevel(logging.DEBUG if plain else logging.INFO)
     log.propagate = False
+    # Of a database that is away the store speaks itself; the pool does at each attempt.
+    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
