@@ -14,8 +14,10 @@ import os
 import secrets
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 NAME = "HANDRAIL_TEST_POSTGRES_URL"
 
@@ -91,6 +93,22 @@ def stop(server: Any) -> None:
 def postmaster(server: Any) -> int:
     """The process that a server's others are children of."""
     return int((server.pgdata / "postmaster.pid").read_text().split("\n", 1)[0])
+
+
+@contextlib.contextmanager
+def database(base: str) -> Iterator[str]:
+    """The address of a database of its own, on the server at `base`; it is removed at the end."""
+    import psycopg
+
+    name = new_schema()
+    parts = urlsplit(base)
+    with psycopg.connect(base, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"'.encode())
+    try:
+        yield urlunsplit((parts.scheme, parts.netloc, f"/{name}", parts.query, ""))
+    finally:
+        with psycopg.connect(base, autocommit=True) as connection:
+            connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
 
 
 @functools.cache

@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 import pytest
@@ -189,27 +188,12 @@ def test_every_line_of_its_log_is_json(tmp_path: Path) -> None:
     assert not re.search(r"^forged", errors, re.MULTILINE)
 
 
-@contextmanager
-def database() -> Iterator[str]:
-    """A database of its own in the server of the tests."""
-    import psycopg
-
-    name = postgres.new_schema()
-    parts = urlsplit(postgres.url())
-    with psycopg.connect(postgres.url(), autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"'.encode())
-        try:
-            yield urlunsplit((parts.scheme, parts.netloc, f"/{name}", parts.query, ""))
-        finally:
-            connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
-
-
 @pytest.mark.needs("postgres")
 def test_a_teams_store_is_the_same_server(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = make_workspace(tmp_path / "work")
-    with database() as url, up(folder, "--db", url) as one:
+    with postgres.database(postgres.url()) as url, up(folder, "--db", url) as one:
         secret = token(folder, "decisions:submit", "decisions:read", "metrics:read")
         with handrail.connect(one.url, secret) as hr:
             ruling = hr.submit("refund", key="k", facts={"order": "1"}, proposal={"amount": 5})

@@ -43,10 +43,17 @@ class Racer:
     """One person with a finger on the key, and later one worker with a finger on the effect."""
 
     def __init__(
-        self, transport: Transport, name: str, journal: Sink, effects: Sink, seed: object
+        self,
+        transport: Transport,
+        name: str,
+        journal: Sink,
+        effects: Sink,
+        seed: object,
+        program: Actor = PROGRAM,
     ) -> None:
+        """`program`: who runs effects."""
         self.name = name
-        self._client = Client(Journaled(transport, journal, name), Actor(name="local"))
+        self._client = Client(Journaled(transport, journal, name), program)
         self._effects = effects
         self._random = random.Random(f"{seed} {name}")
 

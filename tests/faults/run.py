@@ -5,6 +5,7 @@
     make faults ARGS="--kills 300 --cuts 0"   more of one kind
     make faults ARGS="--only mutants"         one part
     make faults ARGS="--only team --team 288" PostgreSQL: servers, workers and the database
+    make faults ARGS="--only surfaces --surfaces 200"   API, page and shell answer at once
 
 What each fault does follows from the seed and its number. What was done and found is added to
 `benchmarks/faults.json`, also when the run is interrupted; the file also holds the totals.
@@ -15,6 +16,7 @@ Exit codes: 0 every promise was kept and every broken build was caught, 1 not so
 from __future__ import annotations
 
 import argparse
+import contextlib
 import datetime as dt
 import json
 import logging
@@ -29,7 +31,7 @@ from typing import Any
 from tests import postgres
 from tests.faults import cuts, jumps, kills, mutants, races
 from tests.faults.checker import Finding
-from tests.faults.tally import TEAM, Tally
+from tests.faults.tally import SURFACES, TEAM, Tally
 
 RESULTS = Path(__file__).resolve().parents[2] / "benchmarks" / "faults.json"
 ABOUT = (
@@ -41,7 +43,7 @@ ABOUT = (
     "of the clients (`everybody`) was acknowledged a change, in which the database itself took no "
     "connection (`database`), and what the first was longer than the last (`beyond`)."
 )
-PARTS = ("kills", "team", "cuts", "races", "jumps", "mutants")
+PARTS = ("kills", "team", "cuts", "races", "surfaces", "jumps", "mutants")
 CHUNK = 50
 """Faults after which what was done is written down; on PostgreSQL a number of whole turns."""
 TEAM_CHUNK = 48
@@ -61,6 +63,7 @@ def options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--team", type=int, default=48, help="strikes on PostgreSQL; 3 of 4 kill")
     parser.add_argument("--cuts", type=int, default=120)
     parser.add_argument("--races", type=int, default=200, help="rounds, in threads and processes")
+    parser.add_argument("--surfaces", type=int, default=25, help="rounds, on each store")
     parser.add_argument("--jumps", type=int, default=10, help="lives with a jumping clock")
     parser.add_argument("--only", choices=PARTS, action="append", help="only this part; repeat")
     parser.add_argument("--mutant", choices=tuple(mutants.MUTANTS), action="append", help="repeat")
@@ -100,6 +103,8 @@ def totals(runs: list[dict[str, Any]]) -> dict[str, Any]:
             ("clock_jumps", "clock jumps"),
             ("race_rounds_threads", "races of threads"),
             ("race_rounds_processes", "races of processes"),
+            ("surface_rounds_sqlite", f"{SURFACES} SQLite"),
+            ("surface_rounds_postgresql", f"{SURFACES} PostgreSQL"),
         )
     }
     summed["restarts_and_cuts"] = sum(run.get("restarts_and_cuts", 0) for run in runs)
@@ -150,7 +155,7 @@ def told(book: Book, name: str, seed: int, first: int, tally: Tally, seconds: fl
     """Print a piece, and write it down."""
     figures = tally.figures()
     print(
-        f"{name:<20} from {first:>5}  {figures['faults']:>5} faults  "
+        f"{name:<32} from {first:>5}  {figures['faults']:>5} faults  "
         f"{figures['decisions']:>6} decisions  {figures['in_doubt']:>4} in doubt  "
         f"lost {figures['lost']}  twice {figures['twice']}  other {figures['other']}  "
         f"{seconds:.0f} s",
@@ -202,6 +207,8 @@ def main(arguments: list[str] | None = None) -> int:
             if name in parts and count:
                 chunk = TEAM_CHUNK if name == "team" else CHUNK
                 chunked(name, run, folder, book, seed=seed, first=first, count=count, chunk=chunk)
+        if "surfaces" in parts and given.surfaces:
+            compete(folder, book, seed, given.surfaces)
         if "mutants" in parts:
             hunt_all(book, seed, given.mutant or tuple(mutants.MUTANTS))
     except KeyboardInterrupt:
@@ -232,6 +239,22 @@ def race(folder: Path, book: Book, seed: int, rounds: int) -> None:
         started = time.monotonic()
         tally = run(folder, seed=seed, rounds=rounds)
         told(book, name, seed, 0, tally, time.monotonic() - started)
+
+
+def compete(folder: Path, book: Book, seed: int, rounds: int) -> None:
+    """Rounds between surfaces, on each store."""
+    from tests.faults import surfaces
+
+    with contextlib.ExitStack() as stack:
+        places: list[str | None] = [None]
+        if postgres.is_here():
+            server = postgres.start()
+            stack.callback(postgres.stop, server)
+            places.append(stack.enter_context(postgres.database(server.get_uri())))
+        for db in places:
+            started = time.monotonic()
+            tally = surfaces.run(folder, seed=seed, rounds=rounds, db=db)
+            told(book, tally.kind, seed, 0, tally, time.monotonic() - started)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,8 @@ from tests.faults.checker import Finding
 
 TEAM = "kills on PostgreSQL"
 """Kind of the runs that strike a team's installation."""
+SURFACES = "competing surfaces on"
+"""What the kind of such a run begins with."""
 LOST = frozenset(("lost", "half", "unstored"))
 TWICE = frozenset(("decided-twice", "ran-twice", "undone-too-late"))
 
