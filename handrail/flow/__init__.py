@@ -37,6 +37,7 @@ from handrail.flow.queries import (
 from handrail.flow.reading import get_checkpoint, list_entries, prove_entry
 from handrail.flow.record import record
 from handrail.flow.refusals import told
+from handrail.flow.replay import Replayed, replay
 from handrail.flow.reverse import reverse
 from handrail.flow.runs import confirm, list_doubts, redeem, resolve
 from handrail.flow.secret import LINK
@@ -121,6 +122,7 @@ __all__ = [
     "USE_CASES",
     "Astray",
     "Ports",
+    "Replayed",
     "Shelf",
     "accept_restore",
     "activate",
@@ -134,6 +136,7 @@ __all__ = [
     "let_go",
     "read_policy",
     "recognise",
+    "replay",
     "rolled_back",
     "sweep",
     "take_file",

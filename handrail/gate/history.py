@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from handrail.gate.policy import Policy
-from handrail.gate.series import Unreadable, folder
+from handrail.gate.series import FOREVER, Unreadable, folder
 from handrail.model.policy import AggregateAdd, Bucket, Record
 
 
@@ -122,13 +122,13 @@ class History:
                 rows = [Bucket(bucket=read.start, count=count, total=total)]
             else:
                 rows = line.rows(read.start, read.end)
-            found[read.name] = policy.aggregate_value(read.name, 0, rows, now)
+            found[read.name] = policy.aggregate_value(read.name, -FOREVER, rows, now)
         return found
 
     def decided(self, policy: Policy, record: Record, over: str, at: int) -> None:
         """A decision was `submitted` or `released`."""
         for add in policy.aggregate_adds(record, over, at):
-            self._add(add)
+            self.take(add)
 
     def observed(
         self,
@@ -156,9 +156,10 @@ class History:
             except Unreadable:
                 continue
             if add is not None:
-                self._add(add)
+                self.take(add)
 
-    def _add(self, add: AggregateAdd) -> None:
+    def take(self, add: AggregateAdd) -> None:
+        """Add what one decision or observation adds."""
         fold = folder(add.keeps, [(add.at, add.value)])
         self.add(add.series, add.key, add.bucket, 1, add.total, fold)
 
