@@ -1,4 +1,4 @@
-"""One loop for everything that time does: deadlines, notices, checkpoints."""
+"""One loop for all that time does: deadlines, workflows by the clock, notices, checkpoints."""
 
 from __future__ import annotations
 
@@ -8,12 +8,20 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from handrail.flow import Ports, checkpoint, deliver, sweep
+from handrail.flow import Ports, checkpoint, deliver, let_go, mend, sweep, tick
 from handrail.model.errors import HandrailError
 from handrail.ports import Anchor, Channel, Signer
 
 MOST_DUE = 10_000
 """Moments remembered; what falls due beyond these waits for the next regular look."""
+FAR = 2**62
+"""A time that does not come, µs UTC."""
+LET_GO_SECONDS = 600.0
+"""Pause between two looks for what nobody looks back to any more."""
+MEND_SECONDS = 86_400.0
+"""Pause between two comparisons of what aggregates are read from with its sources."""
+LOOK_SECONDS = 60.0
+"""The clock's workflows are looked at at least this often, whatever was heard."""
 LOUDEST_SECONDS = 30.0
 """Pause after a failure grows up to this."""
 
@@ -35,18 +43,27 @@ class Scheduler:
         signer: Signer,
         anchor: Anchor,
         now_us: Callable[[], int],
+        refresh: Callable[[], None] = lambda: None,
     ) -> None:
         self._ports = ports
         self._channels = channels
         self._signer = signer
         self._anchor = anchor
         self._now_us = now_us
+        self._refresh = refresh
         self._condition = threading.Condition()
         self._due: list[int] = []  # a heap of µs UTC
         self._grown = True
         last = anchor.last()
         self._anchored = last.size if last else 0
         self._stopped = False
+        self._moments: dict[str, int] = {}
+        self._moment_at = 0
+        """When the clock hands something in next, µs UTC; 0: to be looked up."""
+        self._changes = 0
+        self._looked = -LOOK_SECONDS
+        self._let_go_at = time.monotonic() + LET_GO_SECONDS
+        self._mend_at = 0.0
         self._checkpoint_at = time.monotonic() + ports.settings.checkpoint_seconds
         self._thread = threading.Thread(target=self._loop, name="handrail-scheduler", daemon=True)
 
@@ -58,6 +75,9 @@ class Scheduler:
         """A commit happened, after which the earliest thing falls due at `due` (µs UTC)."""
         with self._condition:
             self._grown = True
+            if "policies" in topics or "*" in topics:
+                self._moment_at = 0
+                self._changes += 1
             if due is not None and len(self._due) < MOST_DUE:
                 heapq.heappush(self._due, due)
                 if self._due[0] == due:
@@ -71,7 +91,19 @@ class Scheduler:
         done = 0
         while found := sweep(self._ports):
             done += found
+        done += self._tick()
         done += deliver(self._ports, self._channels)
+        if time.monotonic() >= self._let_go_at:
+            self._let_go_at = time.monotonic() + LET_GO_SECONDS
+            let_go(self._ports)
+            if time.monotonic() >= self._mend_at:
+                self._mend_at = time.monotonic() + MEND_SECONDS
+                for wrong in mend(self._ports):
+                    _log.warning(
+                        "%s was made again from what is stored: %s",
+                        ", ".join(wrong.aggregates),
+                        wrong.why,
+                    )
         if self._grown:
             settings = self._ports.settings
             size = self._ports.store.read(lambda tx: tx.audit.size())
@@ -80,6 +112,24 @@ class Scheduler:
                 or time.monotonic() >= self._checkpoint_at
             ):
                 self.checkpoint()
+        return done
+
+    def _tick(self) -> int:
+        """Hand in what the clock wants, where its moment has come or the policies changed."""
+        now = time.monotonic()
+        if self._moment_at > self._now_us() and now < self._looked + LOOK_SECONDS:
+            return 0
+        if now >= self._looked + LOOK_SECONDS:
+            # Nobody may ever submit to these workflows, so nobody else looks at the files for them.
+            self._refresh()
+        self._looked, changes = now, self._changes
+        done, then = tick(self._ports, self._moments)
+        with self._condition:
+            # Not where policies changed meanwhile: they are looked at in the next step.
+            if self._changes == changes:
+                self._moment_at = FAR if then is None else then
+                if then is not None and then > self._now_us() and len(self._due) < MOST_DUE:
+                    heapq.heappush(self._due, then)
         return done
 
     def checkpoint(self) -> None:

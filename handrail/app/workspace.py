@@ -176,6 +176,7 @@ class Workspace:
                 signer=self.signer,
                 anchor=self.anchor,
                 now_us=clock or now_us,
+                refresh=self.policies.refresh,
             )
             self.courier = Courier(self.ports, self._caller)
             self._check_log()

@@ -161,6 +161,7 @@ def _store(reading: Reading, folder: Path) -> list[Finding]:
             text=f"{counts['undelivered']} undelivered, {counts['failed']} of them failed"
             + (f" ({counts['why']})" if counts["why"] else ""),
         ),
+        reading.read(_aggregates),
         Finding(
             name="stop button",
             ok=True,
@@ -168,6 +169,36 @@ def _store(reading: Reading, folder: Path) -> list[Finding]:
         ),
     ]
     return found
+
+
+def _aggregates(tx: Any) -> Finding:
+    """Whether what aggregates are read from is what their sources make of it."""
+    from handrail.flow import Shelf, astray
+
+    shelf = Shelf()
+    policies = []
+    for workflow in tx.policies.workflows():
+        try:
+            policies.append(shelf.active(tx, workflow))
+        except HandrailError as error:
+            return Finding(name="aggregates", ok=False, text=f"{workflow} cannot be read: {error}")
+    wrong = list(astray(tx, policies))
+    if wrong:
+        names = ", ".join(name for one in wrong for name in one.aggregates)
+        return Finding(
+            name="aggregates",
+            ok=False,
+            text=f"{names}: {wrong[0].why}; the owner of the workspace makes them again within a "
+            "day, and ten minutes after its start",
+        )
+    series = tx.buckets.all()
+    late = sum(one[3] for one in series)
+    return Finding(
+        name="aggregates",
+        ok=True,
+        text=f"{len(series)} series are what their sources make of them"
+        + (f"; {late:,} events came too late to be counted" if late else ""),
+    )
 
 
 def _drafts(tx: Any, folder: Path) -> str:

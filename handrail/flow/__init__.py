@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from handrail.flow.acts import ask, assign, comment, escalate, snooze
-from handrail.flow.aggregates import Astray, astray, let_go
+from handrail.flow.aggregates import Astray, astray, let_go, mend
 from handrail.flow.claim import claim
 from handrail.flow.invitations import has_admin, invite, make_first_admin, make_link
 from handrail.flow.labels import add_label
@@ -54,6 +54,7 @@ from handrail.flow.sessions import (
 from handrail.flow.stops import clear_stop, list_stops, set_stop
 from handrail.flow.submit import preview, submit, submit_batch
 from handrail.flow.sweep import call_back, deliver, sweep
+from handrail.flow.tick import tick
 from handrail.flow.tokens import list_tokens, make_token, revoke_token
 from handrail.flow.undo import undo
 from handrail.flow.vote import cast_vote
@@ -134,10 +135,12 @@ __all__ = [
     "deliver",
     "has_admin",
     "let_go",
+    "mend",
     "read_policy",
     "recognise",
     "replay",
     "rolled_back",
     "sweep",
     "take_file",
+    "tick",
 ]

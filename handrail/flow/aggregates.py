@@ -273,6 +273,25 @@ def astray(tx: Transaction, policies: Iterable[Policy]) -> Iterator[Astray]:
             yield Astray(series=id_, source=series.source, aggregates=tuple(names), why=why)
 
 
+def mend(ports: Ports) -> list[Astray]:
+    """Make again every series that is not what its source says; returns what was wrong."""
+
+    def look(tx: Transaction) -> list[Astray]:
+        return list(astray(tx, active_policies(tx, ports)))
+
+    def use_case(tx: Transaction, wrong: Astray) -> None:
+        for policy in active_policies(tx, ports):
+            for series in policy.series:
+                if series.id == wrong.series:
+                    fill(tx, series, tx.now() - policy.horizon_us(series) - _SPARE_US)
+                    keep_series(tx, ports, policy)
+
+    found = ports.store.read(look)
+    for wrong in found:
+        ports.store.write(lambda tx, wrong=wrong: use_case(tx, wrong))  # type: ignore[misc]
+    return found
+
+
 def _difference(
     tx: Transaction, series: Series, start: int, adds: list[AggregateAdd]
 ) -> str | None:

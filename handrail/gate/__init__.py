@@ -19,6 +19,7 @@
 """
 
 from handrail.gate.difference import compare
+from handrail.gate.every import SLOT, Every
 from handrail.gate.history import History
 from handrail.gate.policy import Check, Policy, check, load
 from handrail.gate.series import Aggregate, Series, Unreadable, folder
@@ -36,11 +37,13 @@ from handrail.model.policy import (
 )
 
 __all__ = [
+    "SLOT",
     "Aggregate",
     "AggregateAdd",
     "AggregateRead",
     "BadRecord",
     "Check",
+    "Every",
     "Field",
     "History",
     "IfOpen",

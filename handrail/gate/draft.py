@@ -7,6 +7,7 @@ from dataclasses import field as made
 from typing import Any
 
 from handrail.gate import values as val
+from handrail.gate.every import Every
 from handrail.gate.scope import NamedList, Scope, Table
 from handrail.gate.sentence import Sentence
 from handrail.gate.series import Aggregate
@@ -123,6 +124,7 @@ class Draft:
     fields: dict[str, Field] = made(default_factory=dict)
     values: list[DraftValue] = made(default_factory=list)
     aggregates: list[Aggregate] = made(default_factory=list)
+    every: Every | None = None
     lists: dict[str, NamedList] = made(default_factory=dict)
     list_digests: dict[str, str] = made(default_factory=dict)
     tables: dict[str, Table] = made(default_factory=dict)

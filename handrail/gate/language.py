@@ -110,6 +110,9 @@ POLICY = (
     Key("checks", "answers of a pack's code; read as `checks.NAME`", _map(_ref("check"))),
     Key("groups", "facts (enum, bool or text) by which rates are cut, to see whom it treats worse",
         _NAMES),
+    Key("every", "handed in by the clock, without a caller: `hour :15`, `day 07:00 ZONE`, "
+        "`week monday 07:00 ZONE`, `month 1 07:00 ZONE`, or `{at: …, each: field}`",
+        {"anyOf": [_TEXT, _ref("every")]}),
     Key(
         "otherwise",
         "mode when no rule fires and no tier says more; default `in_the_loop`, with tiers `auto`",
@@ -235,6 +238,12 @@ AGGREGATE = (
     Key("unit", "unit of a number of events that is no field", _TEXT),
 )  # fmt: skip
 
+EVERY = (
+    Key("at", "the moments, such as `day 07:00 Europe/Berlin`", _TEXT, required=True),
+    Key("each", "field with one decision for each of its values: the members of an enum, else what "
+        "the events of an aggregate `by` it said", _TEXT),
+)  # fmt: skip
+
 RULE = (
     Key("id", "name of the rule, in rulings, cases and case keys", _TEXT, required=True),
     Key("when", "the condition", {"type": ["string", "boolean"]}, required=True),
@@ -346,6 +355,7 @@ SECTIONS: dict[str, tuple[Key, ...]] = {
     "column": COLUMN,
     "check": CHECK,
     "aggregate": AGGREGATE,
+    "every": EVERY,
     "rule": RULE,
     "matrix": MATRIX,
     "approve": APPROVE,
@@ -358,7 +368,6 @@ SECTIONS: dict[str, tuple[Key, ...]] = {
 }
 
 UNAVAILABLE: dict[tuple[str, str], str] = {
-    ("policy", "every"): "submit from a scheduler of your own",
     ("policy", "remember"): "add approved values to the list by a change of the policy",
 }
 """Parts of the language that are planned and refused: (section, key) → what to do meanwhile."""

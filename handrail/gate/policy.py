@@ -30,6 +30,7 @@ from handrail.gate.draft import (
     Row,
 )
 from handrail.gate.emit import UNSET
+from handrail.gate.every import Every
 from handrail.gate.outside import Given, Outside
 from handrail.gate.reader import Reader
 from handrail.gate.scope import kept
@@ -115,6 +116,8 @@ class Policy:
     """How long the person who closed the review may take it back, µs."""
     valid_us: int | None
     """How long an unused approval stays good, µs; None for ever."""
+    every: Every | None
+    """When the clock hands it in; None: never."""
     cost: int
     """AST node visits of one evaluation, at most."""
     cases: tuple[str, ...]
@@ -150,6 +153,7 @@ class Policy:
         self.undo_us = draft.undo_us
         self.valid_us = draft.valid_us
         self.aggregates = tuple(made.name for made in draft.aggregates)
+        self.every = draft.every
         self._aggregates = {made.name: made for made in draft.aggregates}
         self._series = tuple({made.series.id: made.series for made in draft.aggregates}.values())
         self.version = digest({"text": text, "files": draft.file_digests}).partition(":")[2]

@@ -8,6 +8,7 @@ from typing import Any
 
 from handrail.gate import values as val
 from handrail.gate.checker import Symbol, Type, nearest
+from handrail.gate.clockwork import Clockwork
 from handrail.gate.consequences import Consequences
 from handrail.gate.declare import type_of
 from handrail.gate.draft import Draft, DraftCase
@@ -21,7 +22,7 @@ from handrail.model.ruling import Approval, Checked
 _WORKFLOW = re.compile(r"[a-z][a-z0-9-]{0,62}", re.ASCII)
 
 
-class Reader(Consequences):
+class Reader(Consequences, Clockwork):
     """Reads one file's root node into a draft; `mistakes` holds all that is wrong."""
 
     def read(self, root: Node) -> Draft:
@@ -42,6 +43,8 @@ class Reader(Consequences):
             self.groups(top["groups"])
         if "aggregates" in top:
             self.aggregates(top["aggregates"])
+        if "every" in top:
+            self.every(top["every"])
         draft.confidence_slot = scope.slot()
         scope.symbols["confidence"] = Symbol(
             "confidence", "confidence", Type("double"), draft.confidence_slot, maybe=True

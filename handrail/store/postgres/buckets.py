@@ -20,7 +20,8 @@ _SET_BODY = _SQL["set_body"]
 
 
 class PostgresBuckets:
-    """See `handrail.ports.Buckets`. A key of a series is covered by an advisory lock on both."""
+    """See `handrail.ports.Buckets`. A key of a series is covered by an advisory lock on both, which
+    series there are by `standing`."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -30,6 +31,7 @@ class PostgresBuckets:
         return row[0] if row else None
 
     def start(self, series: str, source: str, since: int) -> None:
+        self._session.hold_standing()
         self._session.change(_SQL["empty"], (series,))
         self._session.change(_SQL["start"], (series, source, since))
 
@@ -41,6 +43,7 @@ class PostgresBuckets:
         return [(id_, source, since, late) for id_, source, since, late in found]
 
     def drop(self, series: str) -> None:
+        self._session.hold_standing()
         self._session.change(_SQL["empty"], (series,))
         self._session.change(_SQL["forget"], (series,))
 

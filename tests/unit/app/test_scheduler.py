@@ -190,3 +190,45 @@ def test_what_falls_due_wakes_the_loop_before_its_next_look(
     loop.start()
     assert twice.wait(30)
     loop.stop()
+
+
+DAILY = """
+handrail: 1
+workflow: daily
+owners: [team:data]
+every: day 07:00 UTC
+fields: {slot: {type: timestamp, optional: true}}
+otherwise: auto
+route: [{to: team:data, silence: block}]
+"""
+
+
+def test_the_clock_hands_in_what_nobody_submits(still: Workspace, clock: Clock) -> None:
+    (still.paths.policies / "daily.yaml").write_text(DAILY)
+    loop = Scheduler(
+        still.ports,
+        channels=[],
+        signer=still.signer,
+        anchor=FileAnchor(still.paths.anchor),
+        now_us=clock,
+        refresh=lambda: still.policies.refresh(now=True),
+    )
+    loop.step()
+    policy = still.store.read(lambda tx: still.ports.shelf.active(tx, "daily"))
+    assert policy.every is not None
+    at = policy.every.next(clock.now)
+
+    def handed_in() -> list[object]:
+        walk = still.store.read(lambda tx: tx.decisions.submitted("daily", 0, 9))
+        return [decision.facts["slot"] for _, decision in walk]
+
+    clock.now = at - 1
+    loop.step()
+    assert handed_in() == []
+    clock.now = at + 1
+    loop.step()
+    loop.step()
+    assert len(handed_in()) == 1
+    loop.heard(frozenset({"policies"}), None)
+    loop.step()
+    assert len(handed_in()) == 1

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from handrail.flow import astray, let_go
+from handrail.flow import astray, let_go, mend
 from handrail.flow.aggregates import active_policies
 from handrail.model import commands as c
 from handrail.model.errors import BadInput
@@ -321,3 +321,8 @@ def test_a_damaged_bucket_is_found(world: Launches) -> None:
         lambda tx: tx.buckets.add(series, '["a"]', at - at % (3600 * SECOND), 0, 1, None)
     )
     assert len(world.wrong()) == 1
+    assert world.aggregates()["spent"] == "4.01"
+    (found,) = mend(world.ports)
+    assert found.aggregates == ("launch/spent", "launch/before")
+    assert world.wrong() == [] and mend(world.ports) == []
+    assert world.aggregates()["spent"] == "4.00"
