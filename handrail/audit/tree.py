@@ -72,6 +72,22 @@ class Frontier(msgspec.Struct, frozen=True):
             nodes.append((level, index, node))
         return Frontier(self.size + 1, (*edge[:kept], node)), nodes
 
+    def grow(self, leaves: Sequence[bytes]) -> tuple[Frontier, list[bytes]]:
+        """The tree with more leaf hashes, and for each of these the complete nodes above it that it
+        created: from level 1 up, one after the other in one text of bytes."""
+        size, edge = self.size, list(self.edge)
+        above = []
+        for leaf in leaves:
+            node, index, made = leaf, size, b""
+            while index & 1:
+                node = _sha256(b"\x01" + edge.pop() + node).digest()
+                made += node
+                index >>= 1
+            edge.append(node)
+            above.append(made)
+            size += 1
+        return Frontier(size, tuple(edge)), above
+
     def extend(self, leaves: Sequence[bytes]) -> Frontier:
         """The tree with many more leaf hashes; the fast way where the nodes are not wanted."""
         size, edge = self.size, list(self.edge)

@@ -16,14 +16,14 @@ _SQL = queries("audit")
 _ADD_ENTRY = _SQL["add_entry"]
 
 Mark = tuple[Frontier, int, int]
-"""Where the log stood: edge, entries that wait, and how many of these are written."""
+"""Where the log stood: edge of what is written, entries that wait, how many are written."""
 
 
 class SqliteAudit:
     """See `handrail.ports.AuditLog`. On a reader it has no edge, and reads size and root.
 
-    What a group of use cases appends waits in memory and is written in one go before the commit
-    (or before somebody in the group reads the log): many small statements cost more than a large
+    What a group of use cases appends waits in memory; it is hashed and written in one go before the
+    commit (or before somebody in the group reads the log): many small steps cost more than a large
     one.
     """
 
@@ -32,9 +32,10 @@ class SqliteAudit:
         self._executemany = connection.executemany
         self._writing = writing
         self._frontier = Frontier()
-        self._waiting: list[tuple[int, bytes, bytes, bytes]] = []
+        """Of what is in the database, what is not committed yet included."""
+        self._waiting: list[bytes] = []
         self._written = 0
-        """How many of those that wait are in the database already, uncommitted."""
+        """How many of those that wait are in the database already."""
 
     # ------------------------------------------------------------------ the writer's side
 
@@ -68,8 +69,13 @@ class SqliteAudit:
 
     def write(self) -> None:
         """Write what waits."""
-        if len(self._waiting) > self._written:
-            self._executemany(_ADD_ENTRY, self._waiting[self._written :])
+        bodies = self._waiting[self._written :]
+        if bodies:
+            first = self._frontier.size
+            leaves = [leaf_hash(body) for body in bodies]
+            self._frontier, above = self._frontier.grow(leaves)
+            indices = range(first, first + len(bodies))
+            self._executemany(_ADD_ENTRY, list(zip(indices, leaves, above, bodies, strict=True)))
             self._written = len(self._waiting)
 
     def seal(self) -> None:
@@ -88,22 +94,17 @@ class SqliteAudit:
     def append(self, entry: dict[str, Any]) -> None:
         if not self._writing:
             raise RuntimeError("a query cannot append to the log; do it in store.write")
-        body = encode(entry)
-        leaf = leaf_hash(body)
-        frontier = self._frontier
-        index = frontier.size
-        self._frontier, nodes = frontier.append(leaf)
-        above = b"".join([node for _, _, node in nodes[1:]]) if index & 1 else b""
-        self._waiting.append((index, leaf, above, body))
+        self._waiting.append(encode(entry))
 
     def size(self) -> int:
         if self._writing:
-            return self._frontier.size
+            return self._frontier.size + len(self._waiting) - self._written
         size: int = self._execute(_SQL["size"]).fetchall()[0][0]
         return size
 
     def root(self) -> bytes:
         if self._writing:
+            self.write()
             return self._frontier.root()
         return Frontier.from_nodes(self.size(), self.node).root()
 

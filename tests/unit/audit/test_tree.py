@@ -184,6 +184,21 @@ def test_extending_in_any_pieces_is_appending(pieces: list[int]) -> None:
     assert frontier == grown(leaves)[0]
 
 
+@given(st.lists(st.integers(0, 40), max_size=6))
+def test_growing_in_any_pieces_is_appending(pieces: list[int]) -> None:
+    leaves = [tree.leaf_hash(str(number).encode()) for number in range(sum(pieces))]
+    frontier, nodes = tree.Frontier(), {}
+    for piece in pieces:
+        start = frontier.size
+        frontier, above = frontier.grow(leaves[start : start + piece])
+        for index, made in enumerate(above, start):
+            assert len(made) % 32 == 0
+            found = [leaves[index], *(made[at : at + 32] for at in range(0, len(made), 32))]
+            for level, node in enumerate(found):
+                nodes[level, ((index + 1) >> level) - 1] = node
+    assert (frontier, nodes) == grown(leaves)
+
+
 def test_a_rolled_back_append_leaves_the_old_value() -> None:
     before = grown(LEAVES[:5])[0]
     kept = tree.Frontier(before.size, before.edge)
