@@ -16,8 +16,10 @@ from handrail.app.stores import open_store, place_of
 from handrail.app.workspace import Paths
 from handrail.audit.events import Difference
 from handrail.channels import FileAnchor
-from handrail.flow import Ports, Shelf, against_state
+from handrail.flow import Ports, Shelf, against_state, replay
+from handrail.gate import Policy
 from handrail.model.errors import NotFound
+from handrail.model.ruling import Ruling
 from handrail.ports import Checkpoint, Store, Transaction
 from handrail.settings import read_settings
 
@@ -64,6 +66,11 @@ class Reading:
     def differences(self) -> list[Difference]:
         """Where the tables do not say what the log says."""
         return against_state(Ports(store=self._store, shelf=Shelf(), secret=b""))
+
+    def ruled_again(self, tx: Transaction, policy: Policy) -> dict[str, Ruling]:
+        """Decision id → what `policy` says of it as of its time, aggregates included."""
+        ports = Ports(store=self._store, shelf=Shelf(), secret=b"")
+        return {one.again.decision_id: one.again for one in replay(tx, ports, under=policy)}
 
     def integrity(self) -> list[str]:
         """What the store's own check finds; empty where nothing is wrong."""

@@ -8,6 +8,7 @@ the number of decisions.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -17,9 +18,13 @@ from handrail.assure.backtest import Alike, Backtest, Looked, RuleAlike, backtes
 from handrail.bulk.columns import MODES
 from handrail.bulk.columns import Plan as ColumnPlan
 from handrail.bulk.frames import FrameGate, Judgement
-from handrail.gate import Policy
+from handrail.bulk.judge import Plan, judge_row
+from handrail.bulk.read import Row
+from handrail.gate import History, Policy
+from handrail.gate.values import Wrong, read_timestamp
 from handrail.model.errors import BadInput
 from handrail.model.modes import Lane
+from handrail.model.ruling import Ruling
 
 LOOKED = tuple(Looked)
 _LANES = tuple(mode.lane for mode in MODES)
@@ -40,6 +45,19 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     """UInt8: rank of the mode as it was ruled; None where an earlier policy says it, or nothing."""
     fired: dict[str, pl.Series] = {}
     """Rule → rows in which it fired as it was ruled."""
+
+
+_OF_THE_MOMENT = frozenset({"aggregate", "at", "check", "confidences", "margin"})
+
+
+def needs_the_moment(policy: Policy) -> bool:
+    """Whether what a policy says of a decision hangs on more than its fields and confidence, so
+    that it has to be ruled again as of its time."""
+    return bool(policy.aggregates) or not policy.origins.isdisjoint(_OF_THE_MOMENT)
+
+
+Rulings = Sequence[Ruling | None]
+"""One a row of a frame; None where the row cannot be read."""
 
 
 class Comparison:
@@ -80,23 +98,44 @@ class Comparison:
         self.first: int | None = None
         self.last: int | None = None
 
+    def in_time(self, at: str) -> tuple[InTime, InTime | None]:
+        """The two policies over rows in the order of the column `at`."""
+        return InTime(self._new.plan, at), InTime(self._old.plan, at) if self._old else None
+
     def lose(self, rows: int) -> None:
         """Count rows that could not be read at all."""
         self.rows += rows
         self.bad_rows += rows
 
     def add(
-        self, frame: pl.DataFrame, known: Known, *, now: int, times: pl.Series | None = None
+        self,
+        frame: pl.DataFrame,
+        known: Known,
+        *,
+        now: int,
+        times: pl.Series | None = None,
+        rulings: Rulings | None = None,
+        rulings_before: Rulings | None = None,
     ) -> None:
-        """Judge one frame. `times` (Int64, µs UTC) are when the decisions were made."""
+        """Judge one frame. `times` (Int64, µs UTC) are when the decisions were made.
+
+        `rulings` and `rulings_before` are what the two policies say, where they are known already:
+        those of a policy with aggregates depend on what came before, and columns do not know it.
+        """
         self.rows += frame.height
-        new = self._new.judge(frame, now=now, first=self.rows - frame.height + 1)
+        first = self.rows - frame.height + 1
+        new: _Said | Judgement = (
+            _said(rulings) if rulings is not None else self._new.judge(frame, now=now, first=first)
+        )
         good = new.rank < len(MODES)
-        old: Judgement | None = None
         before: pl.Series | None = known.rank
         fired_before = known.fired
         if self._old is not None:
-            old = self._old.judge(frame, now=now, first=self.rows - frame.height + 1)
+            old: _Said | Judgement = (
+                _said(rulings_before)
+                if rulings_before is not None
+                else self._old.judge(frame, now=now, first=first)
+            )
             before, fired_before = old.rank, old.fired
             good = good & (before < len(MODES))
         self.bad_rows += frame.height - int(good.sum())
@@ -121,9 +160,9 @@ class Comparison:
             self.last = high if self.last is None else max(self.last, high)
 
     def _count_rules(
-        self, new: Judgement, before: dict[str, pl.Series], known: Known, good: pl.Series
+        self, new: _Said | Judgement, before: dict[str, pl.Series], known: Known, good: pl.Series
     ) -> None:
-        height = new.height
+        height = len(new.rank)
         none = pl.repeat(False, height, dtype=pl.Boolean, eager=True)
         speaking = pl.repeat(0, height, dtype=pl.UInt16, eager=True)
         for masks in (new.fired, new.unknown):
@@ -200,6 +239,88 @@ class Comparison:
             days=days,
             confidence=confidence,
         )
+
+
+class _Said(msgspec.Struct, frozen=True):
+    """What rulings say, as the columns of a `Judgement`."""
+
+    rank: pl.Series
+    fired: dict[str, pl.Series]
+    unknown: dict[str, pl.Series]
+
+
+def _said(rulings: Rulings) -> _Said:
+    fired: dict[str, list[int]] = {}
+    unknown: dict[str, list[int]] = {}
+    for at, ruling in enumerate(rulings):
+        if ruling is not None:
+            for rule in ruling.fired:
+                fired.setdefault(rule.rule, []).append(at)
+            for lost in ruling.unknown:
+                unknown.setdefault(lost.rule, []).append(at)
+    ranks = [len(MODES) if ruling is None else ruling.mode.rank for ruling in rulings]
+    return _Said(
+        rank=pl.Series(ranks, dtype=pl.UInt8),
+        fired=masks(fired, len(rulings)),
+        unknown=masks(unknown, len(rulings)),
+    )
+
+
+def masks(places: dict[str, list[int]], height: int) -> dict[str, pl.Series]:
+    """Rule → Boolean column that is true at its places."""
+    none = pl.repeat(False, height, dtype=pl.Boolean, eager=True)
+    return {rule: none.clone().scatter(found, True) for rule, found in places.items()}
+
+
+class InTime:
+    """Rulings of the rows of a file in the order of time, aggregates over the rows before each.
+
+    A row that passes is taken to be released at once, and one that is held never.
+    """
+
+    def __init__(self, plan: Plan, at: str) -> None:
+        self._policy = plan.policy
+        self._plan = plan
+        self._at = at
+        self._past = History()
+        self._last: int | None = None
+        self._row = 0
+
+    def rule(self, frame: pl.DataFrame) -> tuple[list[Ruling | None], list[int]]:
+        """The rulings and times (µs UTC) of the next rows. Raises `BadInput` for times that are
+        missing, unreadable or go backwards."""
+        rulings: list[Ruling | None] = []
+        times = []
+        for values in frame.iter_rows(named=True):
+            self._row += 1
+            now = self._time(values[self._at])
+            times.append(now)
+            judged = judge_row(
+                self._plan,
+                Row(number=self._row, values=values),
+                now,
+                lambda record, now=now: self._past.values(self._policy, record, now),  # type: ignore[misc]
+            )
+            rulings.append(judged.ruling)
+            if judged.ruling is None or judged.record is None:
+                continue
+            self._past.decided(self._policy, judged.record, "submitted", now)
+            if judged.ruling.passed:
+                self._past.decided(self._policy, judged.record, "released", now)
+        return rulings, times
+
+    def _time(self, value: Any) -> int:
+        try:
+            now = read_timestamp(value)
+        except Wrong as error:
+            raise BadInput(f"row {self._row}: {self._at} {error.message}") from error
+        if self._last is not None and now < self._last:
+            raise BadInput(
+                f"row {self._row}: {self._at} is earlier than in the row before; sort the file by "
+                "it, so that aggregates see only what came before"
+            )
+        self._last = now
+        return now
 
 
 def known_of(cells: pl.Series | None, height: int, *, sample: bool = False) -> Known:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -15,7 +15,7 @@ from handrail.gate import Policy, read_confidence
 from handrail.model.commands import Submit
 from handrail.model.errors import BadInput
 from handrail.model.ids import new_id
-from handrail.model.policy import BadRecord, Field
+from handrail.model.policy import BadRecord, Field, Record
 from handrail.model.ruling import Ruling
 
 ROW_KEY = "@row"
@@ -40,6 +40,8 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
     row: Row
     submit: Submit | None = None
     ruling: Ruling | None = None
+    record: Record | None = None
+    """What the ruling was made of."""
     bad: Bad | None = None
     """Set where there is no ruling."""
 
@@ -129,8 +131,17 @@ def judge(plan: Plan, rows: Iterable[Row], now: int) -> Iterator[Judged]:
         yield judge_row(plan, row, now)
 
 
-def judge_row(plan: Plan, row: Row, now: int) -> Judged:
-    """One row with its ruling, or with every reason why it has none."""
+def judge_row(
+    plan: Plan,
+    row: Row,
+    now: int,
+    aggregates: Callable[[Record], Mapping[str, Any]] | None = None,
+) -> Judged:
+    """One row with its ruling, or with every reason why it has none.
+
+    `aggregates` gives the values of the policy's aggregates for a record; without it they are
+    unknown.
+    """
     if row.problem is not None:
         return Judged(row=row, bad=_bad(row, None, [("", row.problem)]))
     key = _key(plan, row)
@@ -162,6 +173,7 @@ def judge_row(plan: Plan, row: Row, now: int) -> Judged:
         decision_id=new_id("d", now),
         evaluated_at=now,
         confidence=confidence,
+        aggregates=aggregates(record) if aggregates is not None else None,
         checks=policy.run_checks(record),
     )
     submit = Submit(
@@ -172,7 +184,7 @@ def judge_row(plan: Plan, row: Row, now: int) -> Judged:
         confidence=confidence,
         model=plan.model,
     )
-    return Judged(row=row, submit=submit, ruling=ruling)
+    return Judged(row=row, submit=submit, ruling=ruling, record=record)
 
 
 _CONFIDENCE = Field(name="confidence", kind="double")

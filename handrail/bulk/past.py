@@ -10,7 +10,7 @@ import msgspec
 import polars as pl
 
 from handrail.assure.backtest import Looked
-from handrail.bulk.backtest import LOOKED, Known
+from handrail.bulk.backtest import LOOKED, Known, masks
 from handrail.gate import Policy
 from handrail.model.errors import BadInput
 from handrail.model.feedback import Label
@@ -27,6 +27,7 @@ _TYPES: dict[str, Any] = {"bool": pl.Boolean, "double": pl.Float64, "int": pl.In
 
 
 class _Body(msgspec.Struct):
+    id: str
     submitted_at: int
     facts: dict[str, Any] = {}
     proposal: dict[str, Any] = {}
@@ -65,6 +66,8 @@ class PastFrame(msgspec.Struct, frozen=True, kw_only=True):
     known: Known
     times: pl.Series
     """Int64: when they were submitted, µs UTC."""
+    ids: tuple[str, ...]
+    """The decisions' ids."""
     tests: int
     """Decisions that were left out because they were submitted as tests."""
     reviews: tuple[str, ...]
@@ -110,6 +113,7 @@ def _frame(batch: list[Past], fields: list[Field]) -> PastFrame:
         frame=frame,
         known=_known(seen, bodies, rulings),
         times=pl.Series([body.submitted_at for body in bodies], dtype=pl.Int64),
+        ids=tuple(body.id for body in bodies),
         tests=len(batch) - len(bodies),
         reviews=tuple(one.review for one in seen if one.review is not None),
     )
@@ -153,14 +157,12 @@ def _known(seen: list[Past], bodies: list[_Body], rulings: list[_Ruling]) -> Kno
         chance.append(uniform.probability if drawable and uniform is not None else 0.0)
         for rule in ruling.fired:
             fired.setdefault(rule.rule, []).append(at)
-    size = len(seen)
-    none = pl.repeat(False, size, dtype=pl.Boolean, eager=True)
     return Known(
         bad=pl.Series(bad, dtype=pl.Boolean),
         looked=pl.Series(looked, dtype=pl.UInt8),
         chance=pl.Series(chance, dtype=pl.Float64),
         rank=pl.Series([_RANKS[ruling.mode] for ruling in rulings], dtype=pl.UInt8),
-        fired={rule: none.clone().scatter(places, True) for rule, places in fired.items()},
+        fired=masks(fired, len(seen)),
     )
 
 

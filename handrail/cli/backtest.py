@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -70,6 +71,14 @@ def backtest(
     confidence: Annotated[
         str | None, typer.Option(metavar="COL", help="Column with the confidence, 0 to 1.")
     ] = None,
+    at: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COL",
+            help="Column with the time of each row, ascending: aggregates then see what came "
+            "before. Without it they are unknown.",
+        ),
+    ] = None,
     minutes: Annotated[
         float | None,
         typer.Option(metavar="M", help="Active minutes of one review; else as measured, else 2."),
@@ -86,8 +95,8 @@ def backtest(
     shell = shell_of(ctx)
     if log == (input is not None):
         raise BadInput("say either --input FILE or --log, which takes the workspace's decisions")
-    if log and (label or sample or proposal or confidence):
-        raise BadInput("--label, --sample, --proposal and --confidence are for --input FILE")
+    if log and (label or sample or proposal or confidence or at):
+        raise BadInput("--label, --sample, --proposal, --confidence and --at are for --input FILE")
     if sample and label is None:
         raise BadInput("--sample says how the rows of --label COL were chosen; name the column")
     if not 0.5 <= level < 1:
@@ -99,9 +108,7 @@ def backtest(
     measured = 0
     each = minutes if minutes is not None else MINUTES
     if input is not None:
-        compared = _file(
-            loaded, old, input, label, sample, tuple(proposal or ()), confidence, shell
-        )
+        compared = _file(loaded, old, input, label, sample, tuple(proposal or ()), confidence, at)
     else:
         compared, seconds = _log(shell, loaded, old)
         if minutes is None and seconds:
@@ -156,14 +163,17 @@ def _file(
     sample: bool,
     proposal: tuple[str, ...],
     confidence: str | None,
-    shell: Shell,
+    at: str | None,
 ) -> Comparison:
+    from polars import Int64, Series
+
     from handrail.bulk.backtest import Comparison, known_of
     from handrail.bulk.read import open_source
 
     source = open_source(path)
-    if label is not None and label not in source.headers:
-        raise BadInput(f"{path} has no column {label!r}; it has {', '.join(source.headers)}")
+    for named in (label, at):
+        if named is not None and named not in source.headers:
+            raise BadInput(f"{path} has no column {named!r}; it has {', '.join(source.headers)}")
     compared = Comparison(
         policy,
         [header for header in source.headers if header != label],
@@ -171,13 +181,21 @@ def _file(
         proposal=proposal,
         confidence=confidence,
     )
+    now = time.time_ns() // 1000
+    new_in_time, old_in_time = compared.in_time(at) if at is not None else (None, None)
     for frame in _frames(source, compared):
         cells = frame[label] if label is not None else None
+        rulings = before = times = None
         try:
             known = known_of(cells, frame.height, sample=sample)
+            if new_in_time is not None:
+                rulings, moments = new_in_time.rule(frame)
+                times = Series(moments, dtype=Int64)
+            if old_in_time is not None:
+                before, _ = old_in_time.rule(frame)
         except BadInput as error:
             raise BadInput(f"{path}: {error.message}") from error
-        compared.add(frame, known, now=0)
+        compared.add(frame, known, now=now, times=times, rulings=rulings, rulings_before=before)
     return compared
 
 
@@ -226,7 +244,7 @@ def _column(name: str, values: list[Any]) -> Series:
 def _log(shell: Shell, policy: Policy, old: Policy | None) -> tuple[Comparison, list[float]]:
     """The comparison over the stored log, and the active seconds of its latest reviews."""
     from handrail.app.reading import read_store
-    from handrail.bulk.backtest import Comparison
+    from handrail.bulk.backtest import Comparison, needs_the_moment
     from handrail.bulk.past import CONFIDENCE, headers, past_frames
 
     compared = Comparison(
@@ -234,9 +252,20 @@ def _log(shell: Shell, policy: Policy, old: Policy | None) -> tuple[Comparison, 
     )
 
     def query(tx: Any) -> list[float]:
+        again, before = (
+            reading.ruled_again(tx, one) if one is not None and needs_the_moment(one) else None
+            for one in (policy, old)
+        )
         latest: dict[str, None] = {}
         for part in past_frames(tx.decisions.past(policy.workflow), policy):
-            compared.add(part.frame, part.known, now=0, times=part.times)
+            compared.add(
+                part.frame,
+                part.known,
+                now=0,
+                times=part.times,
+                rulings=None if again is None else [again.get(id_) for id_ in part.ids],
+                rulings_before=None if before is None else [before.get(id_) for id_ in part.ids],
+            )
             compared.left_out += part.tests
             latest.update(dict.fromkeys(part.reviews))
         seconds = []

@@ -69,8 +69,17 @@ class _Past:
             self.history.take(add)
 
 
-def replay(tx: Transaction, ports: Ports, *, hindsight: bool = False) -> Iterator[Replayed]:
+def replay(
+    tx: Transaction,
+    ports: Ports,
+    *,
+    hindsight: bool = False,
+    under: Policy | None = None,
+) -> Iterator[Replayed]:
     """Every stored decision that a policy ruled, in the order of the log.
+
+    `under`: only the decisions of its workflow, and it rules them instead of the version that did;
+    what ran then still counts as released.
 
     `hindsight`: with every observation that is known by now, whenever it was recorded. What then
     comes out otherwise would be ruled otherwise today. Observations that were let go are missing
@@ -81,6 +90,8 @@ def replay(tx: Transaction, ports: Ports, *, hindsight: bool = False) -> Iterato
         for workflow in tx.policies.workflows()
         for made in tx.policies.activations(workflow, 1_000_000)
     ]
+    if under is not None:
+        policies = [under]
     past = _Past(policies)
     if hindsight:
         for name, _ in tx.observations.streams():
@@ -97,8 +108,10 @@ def replay(tx: Transaction, ports: Ports, *, hindsight: bool = False) -> Iterato
             if filed is None or filed.decision.reverses is not None:
                 continue
             decision, stored = filed.decision, filed.ruling
+            if under is not None and decision.workflow != under.workflow:
+                continue
             try:
-                policy = ports.shelf.named(tx, stored.policy)
+                policy = under or ports.shelf.named(tx, stored.policy)
                 record = policy.ingest(decision.facts, decision.proposal)
             except HandrailError:
                 continue  # no policy of a file ruled it
@@ -107,8 +120,10 @@ def replay(tx: Transaction, ports: Ports, *, hindsight: bool = False) -> Iterato
                 decision_id=decision.id,
                 evaluated_at=stored.evaluated_at,
                 confidence=decision.confidence,
+                alternatives=decision.alternatives,
+                checks=stored.checks if under is None else policy.run_checks(record),
                 aggregates=past.history.values(policy, record, stored.evaluated_at),
-                stopped=stored.stopped,
+                stopped=None if under is not None else stored.stopped,
             )
             yield Replayed(stored=stored, again=again)
             past.decided(decision, "submitted", decision.submitted_at)

@@ -122,6 +122,8 @@ class Policy:
     """AST node visits of one evaluation, at most."""
     cases: tuple[str, ...]
     """Names of the cases in the file."""
+    origins: frozenset[str]
+    """Where the names come from that its conditions read; see `handrail.gate.scope.Symbol`."""
 
     def __init__(
         self, draft: Draft, text: str, path: str, checks: Mapping[str, Check] | None = None
@@ -160,6 +162,12 @@ class Policy:
         self.gate_digest = digest(_gate_tree(draft))
         self.cost = sum(cost(tree) for tree in _trees(draft))
         self.cases = tuple(case.name for case in draft.cases)
+        self.origins = frozenset(
+            draft.scope.symbols[node.name].origin
+            for tree in _trees(draft)
+            for node in tree.walk()
+            if node.op == "name" and node.name in draft.scope.symbols
+        )
         self._name = f"{self.workflow}@{self.version}"
         self._width = len(self.fields)
         self._program = program = Program(draft, self._width)

@@ -208,3 +208,72 @@ def test_what_makes_no_sense_is_refused(
     code, _, said = call("backtest", "refund", *arguments)
     assert code in (2, 3)
     assert told in said
+
+
+BUSY = """
+handrail: 1
+workflow: refund
+owners: [team:support]
+fields:
+  order: string
+  customer: string
+  amount: {{type: decimal, places: 2, unit: USD, min: 0, from: proposal}}
+aggregates:
+  refunds_today: {{count: decisions, over: decisions:submitted, by: [customer], window: 24h}}
+otherwise: auto
+rules:
+  - {{id: again, when: refunds_today >= {times}, on_unknown: hold}}
+route:
+  - {{to: team:support, silence: block}}
+"""
+
+
+def test_aggregates_of_a_file_see_only_what_came_before(call: Call, tmp_path: Path) -> None:
+    policy = tmp_path / "busy.yaml"
+    policy.write_text(BUSY.format(times=2))
+    rows = [(f"2026-11-{1 + n // 8:02d}T{n % 24:02d}:00:00Z", "ab"[n % 3 == 0]) for n in range(64)]
+    rows.sort()
+    data = tmp_path / "refunds.csv"
+    data.write_text(
+        "at,order,customer,amount\n"
+        + "".join(f"{at},o{n},{who},10\n" for n, (at, who) in enumerate(rows))
+    )
+    code, found, _ = call("backtest", str(policy), "--input", str(data), "--at", "at")
+    assert code == 0
+
+    from datetime import datetime, timedelta
+
+    times = [(datetime.fromisoformat(at), who) for at, who in rows]
+    held = 0
+    for place, (now, who) in enumerate(times):
+        # Buckets of a window of 24 hours are a quarter of an hour wide, and all times are whole.
+        window = [t for t, w in times[:place] if w == who and now - timedelta(hours=24) <= t]
+        held += len(window) >= 2
+    assert 0 < held < 64
+    assert found["result"]["held_after"]["count"] == held
+    code, found, _ = call("backtest", str(policy), "--input", str(data))
+    assert found["result"]["held_after"]["count"] == 64, "unknown holds"
+    turned = tmp_path / "turned.csv"
+    lines = data.read_text().splitlines()
+    turned.write_text("\n".join([lines[0], *reversed(lines[1:])]))
+    code, _, said = call("backtest", str(policy), "--input", str(turned), "--at", "at")
+    assert code == 2
+    assert "row 2: at is earlier than in the row before; sort the file by it" in said
+
+
+def test_a_new_aggregate_is_made_from_the_log_as_of_each_decision(
+    call: Call, tmp_path: Path
+) -> None:
+    place = tmp_path / "work" / "policies" / "refund.yaml"
+    place.write_text(BUSY.format(times=99))
+    with handrail.open(tmp_path / "work", desk=False) as hr:
+        for n in range(9):
+            facts = {"order": f"o{n}", "customer": "ab"[n % 2]}
+            assert hr.submit("refund", facts=facts, proposal={"amount": 5}, key=f"k{n}").passed
+    tested = tmp_path / "tested.yaml"
+    tested.write_text(BUSY.format(times=3))
+    code, found, _ = call("backtest", str(tested), "--log")
+    assert code == 0
+    # Of five and four refunds of two customers, those after the third of each.
+    assert found["result"]["moves"] == {"pass → hold": 3}
+    assert found["result"]["rules"][0]["after"] == 3
