@@ -6,6 +6,7 @@
 #   make docs    the site, strict             make bench   measure, write benchmarks/RESULTS.md
 #   make faults  kill and restart, SEED=, FROM=             make ledger  requirements that have a test
 #   make lock    resolve the lock again (UPGRADE=1: newest) make dist    wheel and sdist
+#   make spark   install Spark for its tests (needs Java)
 #
 # ARGS="…" is handed on to demo, test, faults, bench and ledger; such as, for a team's servers, its
 # workers and its PostgreSQL, killed in turn: make faults ARGS="--only team --team 288"
@@ -85,10 +86,18 @@ COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate
   --no-emit-index-url --no-emit-find-links --no-header --no-annotate --no-config \
   $(if $(UPGRADE),--upgrade)
 
+# Spark for its own tests: half a gigabyte, so only where it is wanted. Needs Java.
+$(BIN)/.spark: requirements/spark.txt $(BIN)/.dev
+	$(call install,requirements/spark.txt)
+
+.PHONY: spark
+spark: $(BIN)/.spark
+
 .PHONY: lock
 lock: $(BIN)/.uv
 	$(COMPILE) pyproject.toml --extra bulk --extra learn --group build -o requirements/demo.txt
-	$(COMPILE) pyproject.toml --all-extras --group dev -c requirements/demo.txt -o requirements/dev.txt
+	$(COMPILE) pyproject.toml --extra all --group dev -c requirements/demo.txt -o requirements/dev.txt
+	$(COMPILE) pyproject.toml --extra spark -c requirements/dev.txt -o requirements/spark.txt
 	echo "uv>=0.8" | $(COMPILE) - -o requirements/uv.txt
 	@if grep -nE '://|^-|^ *--(index|find|extra)' requirements/*.txt; then \
 	  echo "the lock names an address; it must not" >&2; exit 1; fi

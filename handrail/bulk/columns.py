@@ -56,11 +56,30 @@ _NO = pl.Series([False])
 _PLAIN_CALLS = frozenset(
     {"has", "size", "abs", "contains", "startsWith", "endsWith", "matches", "timestamp", "duration"}
 )
+_BY_VALUE_CALLS = frozenset(
+    {"mentions", "hour", "day", "month", "weekday", "date", "exists", "all"}
+)
+"""Functions that are evaluated once for each distinct value."""
+_MACROS = frozenset({"exists", "all"})
 _OPS = frozenset(
-    {"lit", "name", "lists", "array", "and", "or", "not", "neg", "?", "call", "in", "not in"}
+    {
+        "lit",
+        "name",
+        "item",
+        "lists",
+        "array",
+        "and",
+        "or",
+        "not",
+        "neg",
+        "?",
+        "call",
+        "in",
+        "not in",
+    }
     | {"==", "!=", "<", "<=", ">", ">=", "+", "-", "*", "/"}
 )
-_ORIGINS = frozenset({"field", "value", "aggregate", "confidence", "stakes"})
+_ORIGINS = frozenset({"field", "value", "aggregate", "confidence", "stakes", "table", "at"})
 
 
 @dataclass(frozen=True)
@@ -129,8 +148,14 @@ class Plan:
         self._cheap: list[pl.Expr] = []
         self._dear: dict[str, _Dear] = {}
         self._outcomes: list[list[_Outcome]] = []
-        self._base = tuple(f for f in policy.fields)
-        if any(f.kind == "object" for f in self._base):
+        self._early: list[_ByValue] = []
+        """Those that are not only read where a cheap part holds."""
+        self._tables: list[tuple[str, str, pl.DataFrame]] = []
+        """(column, key field, key text → value) of each column of a table that is read."""
+        self._places: dict[str, int] = {}
+        self._reads_at = False
+        self._base = policy.fields
+        if any("object" in (f.kind, f.of) for f in self._base):
             self.rows_only = "the policy has nested fields"
             return
         try:
@@ -144,8 +169,10 @@ class Plan:
         draft = self.draft
         for f in self._base:
             self._symbols[f.name] = _of_field(f)
+            self._places[f.name] = f.places or 0
         self._symbols[CONFIDENCE] = Float(pl.col(CONFIDENCE), 5e-324, 1.0)
         for made in draft.aggregates:
+            self._places[made.name] = made.places
             if made.kind == "int":
                 self._symbols[made.name] = Exact(pl.col(made.name), 1, MAX_INT)
             elif made.kind == "decimal":
@@ -174,16 +201,73 @@ class Plan:
                     self._cheap.append(self._bool(risk).alias(f"risk:{at}"))
         for at, doubt in enumerate(self.numbers.doubts):
             self._cheap.append(doubt.alias(f"doubt:{at}"))
+        early = [*self._cheap, *self._atom_stage, *(one for stage in self._stages for one in stage)]
+        asked = {name for expr in early for name in expr.meta.root_names()}
+        self._early = [task for task in self._by_value.values() if task.column in asked]
 
     def _known_only(self, tree: Expr) -> None:
         """Refuse what was added to the language later: its meaning is not known here."""
         for node in tree.walk():
-            if node.op not in _OPS or (node.op == "call" and node.name not in _PLAIN_CALLS):
+            known = node.name in _PLAIN_CALLS or node.name in _BY_VALUE_CALLS
+            if node.op not in _OPS or (node.op == "call" and not known):
                 raise _Whole(f"`{node.name or node.op}` is evaluated row by row")
             if node.op == "name":
                 symbol = self.draft.scope.symbols.get(node.name)
                 if symbol is None or symbol.origin not in _ORIGINS:
                     raise _Whole(f"`{node.name}` is read row by row")
+                if symbol.origin == "table" and node.name not in self._symbols:
+                    self._table(symbol)
+                if symbol.origin == "at":
+                    self._reads_at = True
+                    self._symbols[node.name] = Exact(pl.col(node.name), 1, TIME_TOP)
+
+    def _table(self, symbol: Symbol) -> None:
+        """A column of a table, joined by the text of its key."""
+        table = next(
+            table
+            for table in self.draft.tables.values()
+            if any(slot == symbol.slot for slot, _ in table.read.values())
+        )
+        label = next(name for name, (slot, _) in table.read.items() if slot == symbol.slot)
+        place = list(table.columns).index(label)
+        cells = {key: row[place] for key, row in table.rows.items() if row[place] is not None}
+        key = next(f for f in self._base if f.name == table.key)
+        kind = symbol.type.kind
+        if key.kind not in (*TEXTS, "int") or kind == "object":
+            raise _Whole(f"`{symbol.name}` is read row by row")
+        value: _Value | None = None
+        column = pl.col(symbol.name)
+        dtype: Any = pl.Int64
+        if kind in TEXTS:
+            value, dtype = _Text(column), pl.String
+        elif kind == "bool":
+            value, dtype = _Bool(column), pl.Boolean
+        elif kind == "double":
+            dtype = pl.Float64
+            if all(cell == 0 or LOW <= abs(cell) <= HIGH for cell in cells.values()):
+                value = Float(column, LOW, HIGH)
+        elif kind == "decimal":
+            places = max((-int(cell.as_tuple().exponent) for cell in cells.values()), default=0)
+            places = self._places[symbol.name] = max(places, 0)
+            cells = {name: int(cell.scaleb(places)) for name, cell in cells.items()}
+            top = max((abs(cell) for cell in cells.values()), default=0)
+            if top > TOP:
+                raise _Whole(f"`{symbol.name}` holds numbers of more than 15 digits")
+            value = Exact(column, 10**places, top)
+        elif kind in ("int", "duration", "timestamp"):
+            value = Exact(column, 1, TIME_TOP if kind == "timestamp" else MAX_INT)
+        elif kind == "list" and symbol.type.of in TEXTS:
+            value, dtype = _Items(column, symbol.type.of or "string"), pl.List(pl.String)
+        else:
+            raise _Whole(f"`{symbol.name}` is read row by row")
+        self._symbols[symbol.name] = value
+        pairs = pl.DataFrame(
+            {
+                "key": pl.Series(list(cells), dtype=pl.String),
+                symbol.name: pl.Series(list(cells.values()), dtype=dtype),
+            }
+        )
+        self._tables.append((symbol.name, table.key, pairs))
 
     def _stage(self, name: str, tree: Expr) -> None:
         """A named value as columns of its own, so that it is computed once."""
@@ -218,7 +302,7 @@ class Plan:
         seen: Counter[str] = Counter()
         nodes: dict[str, Expr] = {}
         for tree in trees:
-            for node in tree.walk():
+            for node in _outside_macros(tree):
                 if node.op in ("==", "!=", "<", "<=", ">", ">=", "in", "not in", "call"):
                     key = _key(node)
                     seen[key] += 1
@@ -304,6 +388,8 @@ class Plan:
 
     def _call(self, node: Expr) -> pl.Expr:
         name, args = node.name, node.args
+        if name in _BY_VALUE_CALLS:
+            raise Cannot(f"`{name}`")
         if name == "has":
             value = self._symbol(args[0].name)
             if isinstance(value, _Bool | _Text | _Items):
@@ -498,14 +584,11 @@ class Plan:
     def _to_python(self, symbol: Symbol) -> Any:
         """What turns a cell of a typed column into what the evaluator reads."""
         kind = symbol.type.kind
-        field_of = {f.name: f for f in self._base}.get(symbol.name)
-        places = field_of.places if field_of is not None else None
-        if symbol.origin == "aggregate":
-            places = next(a.places for a in self.draft.aggregates if a.name == symbol.name)
+        places = self._places.get(symbol.name, 0)
         if kind == "list" and symbol.type.of == "decimal":
-            return lambda items: [Decimal(item).scaleb(-(places or 0)) for item in items]
+            return lambda items: [Decimal(item).scaleb(-places) for item in items]
         if kind == "decimal":
-            return lambda number: Decimal(number).scaleb(-(places or 0))
+            return lambda number: Decimal(number).scaleb(-places)
         return lambda value: value
 
     # ---------------------------------------------------------------------- running
@@ -519,11 +602,21 @@ class Plan:
             *(made.name for made in self.draft.aggregates),
         )
 
-    def run(self, frame: pl.DataFrame) -> Outcomes:
-        """Every rule over a frame of typed columns (`typed.py`); null is unknown."""
-        if self._by_value:
+    def run(self, frame: pl.DataFrame, now: int = 0) -> Outcomes:
+        """Every rule over a frame of typed columns (`typed.py`); null is unknown.
+
+        `now` (µs UTC) is what the name `at` reads.
+        """
+        if self._reads_at:
+            moment = pl.Series("at", [now], dtype=pl.Int64)
+            frame = frame.with_columns(moment.new_from_index(0, frame.height))
+        for name, key, pairs in self._tables:
+            keys = frame.select(pl.col(key).cast(pl.String).alias("key"))
+            found_cells = keys.join(pairs, on="key", how="left", maintain_order="left")
+            frame = frame.with_columns(found_cells[name])
+        if self._early:
             frame = frame.with_columns(
-                self._evaluate(task, frame).alias(task.column) for task in self._by_value.values()
+                self._evaluate(task, frame).alias(task.column) for task in self._early
             )
         for stage in self._stages:
             frame = frame.with_columns_seq(stage)
@@ -550,11 +643,22 @@ class Plan:
     def _run_dear(self, group: _Dear, frame: pl.DataFrame, found: dict[str, pl.Series]) -> None:
         size = frame.height
         part, places = frame, None
-        if group.mask is not None and group.columns:
+        tasks = [
+            task
+            for task in self._by_value.values()
+            if task.column in group.columns and task.column not in frame.columns
+        ]
+        columns = group.columns - {task.column for task in tasks}
+        columns |= {symbol.name for task in tasks for symbol in task.reads}
+        if group.mask is not None and columns:
             mask = found[group.mask].fill_null(True)
             if not mask.all():
-                part = pl.DataFrame([frame[name].filter(mask) for name in sorted(group.columns)])
+                part = pl.DataFrame([frame[name].filter(mask) for name in sorted(columns)])
                 places = mask.arg_true()
+        if tasks:
+            part = part.with_columns(
+                self._evaluate(task, part).alias(task.column) for task in tasks
+            )
         result = part.select_seq(group.exprs)
         for name in result.columns:
             series = result[name]
@@ -730,6 +834,14 @@ def _any(parts: Sequence[pl.Expr]) -> pl.Expr:
 
 def _key(node: Expr) -> str:
     return json.dumps(node.tree(), ensure_ascii=False)
+
+
+def _outside_macros(node: Expr) -> Iterable[Expr]:
+    """The nodes of a tree, without what `exists` and `all` ask of each item."""
+    yield node
+    if not (node.op == "call" and node.name in _MACROS):
+        for arg in node.args:
+            yield from _outside_macros(arg)
 
 
 def _dear(node: Expr) -> bool:

@@ -91,7 +91,7 @@ class FrameGate:
                 (*self.plan.facts, *self.plan.proposal),
                 self.plan.confidence,
             )
-            outcomes = self.columns.run(read.frame)
+            outcomes = self.columns.run(read.frame, now)
             alone = read.odd if outcomes.doubt is None else read.odd | outcomes.doubt
             alone = self._keys(frame, alone)
             if problems:

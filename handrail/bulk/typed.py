@@ -87,7 +87,8 @@ def read(
         odd = odd | outside | (wrong if wrong is not None else outside)
     made.append(sure.alias("confidence"))
     for total in policy.draft.aggregates:
-        kind = pl.Float64 if total.kind == "double" else pl.Int64
+        kind: Any = pl.Float64 if total.kind == "double" else pl.Int64
+        kind = pl.String if total.kind in _TEXTS else kind
         made.append(pl.repeat(None, size, dtype=kind, eager=True).alias(total.name))
     return Typed(pl.DataFrame(made), odd)
 

@@ -44,14 +44,22 @@ fields:
 lists:
   some: [a, ab, Straße, "1"]
   numbers: [1, 2.5, 0.1, 300]
+tables:
+  limits:
+    key: e1
+    columns: {cap: {type: decimal, places: 2}, rate: double, ok: bool, words: {list: string}}
+    rows: {red: {cap: 85, rate: 0.1, ok: true, words: [a, ab]}, blue: {cap: -3, words: [é]}}
 values:
+  capped: d1 * tables.limits.cap
   share: 1 - d1 / d2
   spread: abs(f1 - f2)
   both: b1 and d1 > 0
 """
 
 NUMBERS = ("d1", "d2", "d9", "i1", "i2", "f1", "f2", "share", "spread")
+ROWS = ("tables.limits.cap", "tables.limits.rate", "capped")
 TEXTS = ("s1", "s2", "e1", "p1")
+KEYWORDS = ("lists.some", '["ab", "straße"]', '["a b"], "exact"')
 COMPARE = ("==", "!=", "<", "<=", ">", ">=")
 PATTERNS = ("^a", "b$", "[0-9]+", r"\\d", "a|é", "(?i)STRASSE", r"\\bab\\b", "^.{2,}$", r"\\pL", "")
 
@@ -59,7 +67,7 @@ PATTERNS = ("^a", "b$", "[0-9]+", r"\\d", "a|é", "(?i)STRASSE", r"\\bab\\b", "^
 def number(r: random.Random, depth: int) -> str:
     if depth == 0 or r.random() < 0.35:
         if r.random() < 0.6:
-            return r.choice(NUMBERS)
+            return r.choice(NUMBERS + ROWS)
         return r.choice(("0", "1", "0.15", "2.5", "100", "3", "0.1", "9007199254740993", "1e12"))
     kind = r.choice(("+", "-", "*", "/", "neg", "abs", "?", "size"))
     if kind == "neg":
@@ -74,7 +82,7 @@ def number(r: random.Random, depth: int) -> str:
 
 
 def moment(r: random.Random) -> str:
-    return r.choice(("t1", "t2", 't1 + duration("1h")', 'timestamp("2026-03-01T00:00:00Z")'))
+    return r.choice(("t1", "t2", "at", 't1 + duration("1h")', 'timestamp("2026-03-01T00:00:00Z")'))
 
 
 def span(r: random.Random) -> str:
@@ -116,6 +124,12 @@ def boolean(r: random.Random, depth: int) -> str:
         lambda: f"{r.choice(('contains', 'startsWith', 'endsWith'))}({name}, {text(r)})",
         lambda: f'matches({name}, "{r.choice(PATTERNS)}")',
         lambda: f"confidence {r.choice(COMPARE)} 0.5",
+        lambda: f"tables.limits.ok or {name} in tables.limits.words",
+        lambda: f"mentions({name}, {r.choice(KEYWORDS)})",
+        lambda: f'hour({r.choice(("t1", "at"))}, "Europe/Berlin") {r.choice(COMPARE)} 1',
+        lambda: f'weekday(t2, "America/New_York") {r.choice(("==", "!="))} "sunday"',
+        lambda: f"{r.choice(('exists', 'all'))}(l2, x, x {r.choice(COMPARE)} {number(r, 1)})",
+        lambda: f"{r.choice(('exists', 'all'))}(l1, x, contains(x, {text(r)}) or x == s1)",
     )
     return r.choice(choices)()
 
@@ -301,7 +315,7 @@ def test_most_rows_need_no_row_path() -> None:
     table = frame(rows)
     made = FrameGate.of(loaded, table.columns)
     judged = made.judge(table, now=0)
-    assert len(rows) > 80 and not made.columns._by_value
+    assert len(rows) > 80 and not made.columns._by_value and not made.columns.rows_only
     assert len(judged._alone) < 0.3 * len(rows)
 
 
