@@ -46,6 +46,8 @@ FIELDS: dict[str, str] = {
     "l2": "{list: int, optional: true}",
     "l3": "{list: double, optional: true}",
     "l4": "{list: {enum: [x, y, z]}, optional: true}",
+    "l5": "{list: {object: {p: {enum: [x, y]}, d: {type: decimal, places: 2}, "
+    "m: {type: double, optional: true}}}, optional: true}",
     "o1": "{object: {f: {type: double, optional: true}, s: {type: string, optional: true}, "
     "deep: {object: {b: bool}, optional: true}}, optional: true}",
 }
@@ -62,6 +64,17 @@ LISTS = """\
 lists:
   words: [a, ab, c, x]
   numbers: [0, 1, 2.5, -3, 100]
+tables:
+  rates:
+    key: e1
+    columns:
+      cap: {type: decimal, places: 2}
+      on: bool
+      named: {list: string}
+    rows:
+      a: {cap: 1.5, on: true, named: [a, ab]}
+      b: {cap: 0, named: []}
+      c: {on: false}
 """
 WORDS = ("a", "ab", "c", "x")
 NUMBERS = ("0", "1", "2.5", "-3", "100")
@@ -119,6 +132,8 @@ class Fuzz:
         pool += [name for name, (have, _) in self.values.items() if have == kind] * 2
         if self._with_values and kind == "double":
             pool.append("confidence")
+        if not self.plain:
+            pool += {"exact": ["tables.rates.cap"], "bool": ["tables.rates.on"]}.get(kind, [])
         if self._aggregates and kind in ("int", "exact"):
             pool.append({"int": "count_1", "exact": "sum_1"}[kind])
         return ("field", self.random.choice(pool))
@@ -205,12 +220,51 @@ class Fuzz:
                 lambda: (member, self.number("int", 1), ("field", "l2")),
                 lambda: (member, self.name("double"), ("field", "l3")),
                 lambda: (member, ("field", "e2"), ("field", "l4")),
+                lambda: (member, s, ("field", "tables.rates.named")),
+                lambda: ("mentions", s, ("words", self.one("words", "words", "a b"))),
+                lambda: (equal, ("hour", self.moment(1)), ("num", self.one("8", "9", "23"))),
+                lambda: (equal, ("weekday", self.moment(0)), ("str", "saturday")),
+                lambda: (self.one("exists", "all"), ("field", "l1"), self._item("s", "text")),
+                lambda: (self.one("exists", "all"), ("field", "l2"), self._item("n", "int")),
+                lambda: (self.one("exists", "all"), ("field", "l5"), self._part()),
                 lambda: (
                     "has",
-                    ("field", self.one("o1", "o1.f", "o1.deep", "e1", "d1", "t1", "l2")),
+                    (
+                        "field",
+                        self.one(
+                            "tables.rates.cap", "o1", "o1.f", "o1.deep", "e1", "d1", "t1", "l2"
+                        ),
+                    ),
                 ),
             ]
         return leaves
+
+    def _item(self, name: str, kind: str) -> Tree:
+        """A condition of an item `name` of a list."""
+        item: Tree = ("field", name)
+        if kind == "text":
+            leaf: Tree = self.one(
+                ("==", item, self.name("text")),
+                ("startsWith", item, ("str", "a")),
+                ("array", "in", item, ["", "b"]),
+            )
+        else:
+            leaf = (self.random.choice(COMPARE), item, self.number("int", 1))
+        return self._beside(leaf)
+
+    def _part(self) -> Tree:
+        """A condition of an item of `l5`, whose parts may be missing."""
+        leaf = self.one(
+            ("==", ("field", "l.p"), ("str", "x")),
+            (">", ("field", "l.d"), self.number("exact", 1)),
+            ("<", ("field", "l.m"), self.name("double")),
+            ("and", ("has", ("field", "l.m")), (">", ("field", "l.m"), ("num", "0.5"))),
+        )
+        return self._beside(leaf)
+
+    def _beside(self, leaf: Tree) -> Tree:
+        other = self.one(self.name("bool"), ("has", ("field", "s1")), ("not", leaf))
+        return self.one(leaf, leaf, ("or", leaf, other), ("and", other, leaf))
 
     def moment(self, depth: int) -> Tree:
         if depth and self.chance(0.3):
@@ -340,6 +394,18 @@ class Fuzz:
             "l2": r.sample([0, 1, 2, 3, -1], r.randrange(4)),
             "l3": r.sample([0.0, 0.5, -2.0, 3.7], r.randrange(4)),
             "l4": r.sample(["x", "y", "z"], r.randrange(3)),
+            "l5": [
+                {
+                    name: value
+                    for name, value in (
+                        ("p", r.choice(["x", "y"])),
+                        ("d", r.choice(["0.25", "1.50", "-1"])),
+                        ("m", r.choice([0.0, 0.6, 2.5])),
+                    )
+                    if not self.chance(self.missing)
+                }
+                for _ in range(r.randrange(4))
+            ],
         }
         inner: dict[str, Any] = {
             "f": r.choice(doubles),
@@ -400,6 +466,15 @@ def write(tree: Tree) -> str:
         return f"({write(item)} {word} [{inside}])"
     if op == "list":
         return f"({write(args[1])} {args[0]} lists.{args[2]})"
+    if op in ("exists", "all"):
+        item = {"l1": "s", "l2": "n"}.get(args[0][1], "l")
+        return f"{op}({write(args[0])}, {item}, {write(args[1])})"
+    if op == "mentions":
+        words = args[1][1]
+        pool = "lists.words" if words == "words" else f'["{words}"]'
+        return f"mentions({write(args[0])}, {pool})"
+    if op in ("hour", "weekday"):
+        return f'{op}({write(args[0])}, "Europe/Berlin")'
     return "(" + f" {op} ".join(map(write, args)) + ")"
 
 
@@ -417,7 +492,9 @@ def cel(tree: Tree) -> str | None:
         return str(args[0])
     if op == "str":
         return quoted(args[0])
-    if op in ("list", "abs", "timestamp", "duration"):
+    if op in ("list", "abs", "timestamp", "duration", "mentions", "hour", "weekday", "exists"):
+        return None
+    if op == "all":
         return None
     if op == "array":
         item = cel(args[1])

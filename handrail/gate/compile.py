@@ -94,6 +94,7 @@ class Program:
         if draft.money is not None:
             self.lazy.append(draft.money.slot)
         self.table.names["e"] = self.everything
+        self.table.define = self._define
         for value in (*draft.values, *([draft.money] if draft.money else [])):
             self._later(f"v{value.slot}", partial(self._value, value.slot, value.expr))
         rules = []
@@ -344,6 +345,9 @@ class Program:
             return made(*given)
 
         self.table.names[name] = first
+
+    def _define(self, name: str, source: str) -> None:
+        self.table.names[name] = self._made(name, source)
 
     def _made(self, name: str, source: str) -> Callable[..., Any]:
         self._sources.append(source)

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 import re2
 
-from handrail.gate.calls import CLOCK, clock, mentioned
+from handrail.gate.calls import CLOCK, MACROS, clock, mentioned
 from handrail.gate.checker import (
     CONVERT,
     EXACT,
@@ -87,6 +87,8 @@ class Table:
         self.scope = scope
         self.width = width
         self.names: dict[str, Any] = {"u": UNSET, "__builtins__": {"len": len}}
+        self.define: Callable[[str, str], Any] = _undefined
+        """Compile the function of a name from its source, and make it an entry."""
         self._known: dict[Any, str] = {}
         self._count = 0
 
@@ -122,8 +124,15 @@ class Emitter:
         width = self.table.width
         return f"s[{slot}]" if slot < width else f"t[{slot - width}]"
 
+    def symbol(self, node: Expr) -> Symbol:
+        """What a name, or an item of a list, stands for."""
+        found: Symbol = node.value if node.op == "item" else self.symbols[node.name]
+        return found
+
     def load(self, symbol: Symbol) -> str:
         """The value of a name, or None."""
+        if symbol.origin == "item":
+            return f"i{symbol.slot}"
         place = self.place(symbol.slot)
         if symbol.expr is None:
             return place
@@ -155,9 +164,8 @@ class Emitter:
         op = node.op
         if op == "lit":
             return Piece((), self.table.name(node.value))
-        if op == "name":
-            symbol = self.symbols[node.name]
-            text = self.load(symbol)
+        if op in ("name", "item"):
+            text = self.load(self.symbol(node))
             return Piece((), text) if node.name in sure else self._kept(text)
         if node.type.kind == "bool":
             test = self.test(node, sure)
@@ -186,6 +194,42 @@ class Emitter:
         x = self.local()
         kept = f"({x} := {text}) is"
         return Piece((Guard(f"{kept} None", f"{kept} not None", f"{x} is not None"),), x)
+
+    def _over(self, node: Expr, sure: frozenset[str]) -> Piece:
+        """`exists` or `all`: a function of its own that walks over the items."""
+        pool, variable, body = node.args
+        within = self.piece(pool, sure)
+        root: Symbol = variable.value
+        slots = range(root.slot, root.slot + 1 + len(pool.type.parts))
+        inner = Emitter(self.table)
+        stop = node.name == "exists"
+        test = inner.test(body, _NOTHING)
+        x = inner.local()
+        items = "".join(f"i{slot}, " for slot in slots[1:]) or f"i{root.slot}"
+        says = f"({inner.three(test)}) is {stop}"
+        lines = [f"for {items} in l:", f"    if {says}:", f"        return {stop}"]
+        if test.again:
+            lines = [
+                "known = True",
+                f"for {items} in l:",
+                f"    if ({x} := {inner.three(test)}) is {stop}:",
+                f"        return {stop}",
+                f"    if {x} is None:",
+                "        known = None",
+                f"return {not stop} if known else None",
+            ]
+        else:
+            lines.append(f"return {not stop}")
+        if pool.type.parts:
+            lines.insert(0, f"i{root.slot} = True")
+        name = self.table.fresh("q")
+        source = "".join((f"def {name}(s, t, l):\n", *(f"    {line}\n" for line in lines)))
+        self.table.define(name, source)
+        call = f"{name}(s, t, {within.text})"
+        if not test.again:
+            return Piece(within.guards, call)
+        found = self._kept(call)
+        return Piece((*within.guards, *found.guards), found.text)
 
     def _interpreted(self, node: Expr) -> Piece:
         """A node without a template: the closure of the type check over the values it reads."""
@@ -274,14 +318,16 @@ class Emitter:
             return self._leaf(piece)
         if op == "lit":
             return _always("True" if node.value else "False")
-        if op == "name":
-            place = self.load(self.symbols[node.name])
+        if op in ("name", "item"):
+            place = self.load(self.symbol(node))
             if node.name in sure:
                 return _always(place)
             x = self.local()
             return Test(f"({x} := {place}) is not False", f"({x} := {place})", f"{x} is not None")
         if op == "call" and node.name == "has":
-            return _always(f"{self.load(self.symbols[node.args[0].name])} is not None")
+            return _always(f"{self.load(self.symbol(node.args[0]))} is not None")
+        if op == "call" and node.name in MACROS:
+            return self._leaf(self._over(node, sure))
         return self._leaf(self._final(node, sure))
 
     def _leaf(self, piece: Piece) -> Test:
@@ -386,6 +432,10 @@ class Emitter:
         if node.op in ("and", "or") and (node.op == "and") == outcome:
             return frozenset().union(*(self.sure(arg, outcome) for arg in node.args))
         return _NOTHING
+
+
+def _undefined(name: str, source: str) -> Any:
+    raise AssertionError("a table without a program")
 
 
 def _always(text: str) -> Test:

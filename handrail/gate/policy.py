@@ -26,11 +26,11 @@ from handrail.gate.draft import (
     DraftRule,
     DraftTiers,
     DraftValue,
-    Plan,
     Row,
 )
 from handrail.gate.emit import UNSET
 from handrail.gate.every import Every
+from handrail.gate.ingest import Ingest, is_mapping
 from handrail.gate.outside import Given, Outside
 from handrail.gate.reader import Reader
 from handrail.gate.scope import kept
@@ -189,9 +189,8 @@ class Policy:
             program.lazy or draft.aggregates or "confidence" in reads or self._outside.moves
         )
         self._outside.fill_lists(self._tail, {})
-        self._facts = [plan for plan in draft.plans if not plan.field.proposed]
-        self._proposed = [plan for plan in draft.plans if plan.field.proposed]
-        self._sources = {plan.key: plan.field.proposed for plan in draft.plans}
+        self._reading = Ingest(draft.plans, self._width)
+        self._read = self._reading.read
         self._types = {name: symbol.type for name, symbol in draft.scope.symbols.items()}
 
     def __repr__(self) -> str:
@@ -216,36 +215,7 @@ class Policy:
         without a value are listed in `Record.missing`, names that are not declared in
         `Record.undeclared`. What is stored reads back to the same record.
         """
-        return self._ingest(facts, _EMPTY if proposal is None else proposal)
-
-    def _ingest(self, facts: Mapping[str, Any], proposal: Mapping[str, Any]) -> Record:
-        reading = _Reading(self._width)
-        stored: list[dict[str, Any]] = []
-        for given, plans, pointer, prefix in (
-            (facts, self._facts, "/facts", ""),
-            (proposal, self._proposed, "/proposal", "proposal."),
-        ):
-            if not _is_mapping(given):
-                reading.problems.append((pointer, f"is {val.shown(given)}; expected a mapping"))
-                stored.append({})
-                continue
-            theirs = pointer == "/facts"
-            for key in given:
-                if self._sources.get(key) is theirs:
-                    where = "`proposal` (it is declared `from: proposal`)" if theirs else "`facts`"
-                    reading.problems.append(
-                        (f"{pointer}/{val.escape(key)}", f"`{key}` belongs into {where}; move it")
-                    )
-            stored.append(reading.mapping(given, plans, pointer, prefix, self._sources))
-        if reading.problems:
-            raise BadRecord(reading.problems)
-        return Record(
-            facts=stored[0],
-            proposal=stored[1],
-            missing=tuple(reading.missing),
-            undeclared=tuple(reading.undeclared),
-            slots=tuple(reading.slots),
-        )
+        return self._read(facts, {} if proposal is None else proposal)
 
     def edit(self, record: Record, changes: Mapping[str, Any]) -> Record:
         """The record with a person's changes: only fields named in `review.edit`, typed.
@@ -254,13 +224,13 @@ class Policy:
         Raises `BadRecord` with pointers into `changes`; evaluate the new record again.
         """
         problems: list[tuple[str, str]] = []
-        if not _is_mapping(changes) or not changes:
+        if not is_mapping(changes) or not changes:
             raise BadRecord([("", f"is {val.shown(changes)}; expected the changed fields")])
         proposal = self._changed(record.proposal, changes, "", "", problems)
         if problems:
             raise BadRecord(problems)
         try:
-            return self._ingest(record.facts, proposal)
+            return self._read(record.facts, proposal)
         except BadRecord as error:
             raise BadRecord(
                 [(where.removeprefix("/proposal"), what) for where, what in error.problems]
@@ -776,103 +746,6 @@ class Policy:
         return False
 
 
-class _Reading:
-    """Collects what one pass over facts and proposal finds."""
-
-    def __init__(self, width: int) -> None:
-        self.slots: list[Any] = [None] * width
-        self.missing: list[str] = []
-        self.undeclared: list[str] = []
-        self.problems: list[tuple[str, str]] = []
-
-    def mapping(
-        self,
-        given: Mapping[str, Any],
-        plans: list[Plan],
-        pointer: str,
-        prefix: str,
-        declared: Mapping[str, Any],
-    ) -> dict[str, Any]:
-        stored: dict[str, Any] = {}
-        for plan in plans:
-            value = given.get(plan.key)
-            if value is None:
-                if not plan.field.optional:
-                    self.missing.append(f"{pointer}/{plan.key}")
-                continue
-            if plan.field.of == "object":
-                self.objects(value, plan, f"{pointer}/{plan.key}", prefix, stored)
-                continue
-            if plan.field.kind == "object":
-                self.nested(value, plan, f"{pointer}/{plan.key}", prefix, stored)
-                continue
-            try:
-                typed = plan.read(value)
-            except val.Wrong as error:
-                self.problems.append(
-                    (f"{pointer}/{plan.key}{error.pointer}", f"{plan.key} {error.message}")
-                )
-                continue
-            self.slots[plan.slot] = typed
-            stored[plan.key] = kept(typed, type_of(plan.field))
-        for key, value in given.items():
-            if key in declared:
-                continue
-            if type(key) is not str:
-                self.problems.append((pointer, f"has the key {val.shown(key)}; expected text"))
-                continue
-            stored[key] = val.wire(value, f"{pointer}/{val.escape(key)}", self.problems)
-            self.undeclared.append(prefix + key)
-        return stored
-
-    def nested(
-        self, value: Any, plan: Plan, pointer: str, prefix: str, stored: dict[str, Any]
-    ) -> None:
-        if not isinstance(value, Mapping):
-            self.problems.append((pointer, f"{plan.key} is {val.shown(value)}; expected a mapping"))
-            return
-        self.slots[plan.slot] = True
-        stored[plan.key] = self.mapping(
-            value,
-            plan.parts,
-            pointer,
-            f"{prefix}{plan.key}.",
-            {part.key: True for part in plan.parts},
-        )
-
-    def objects(
-        self, value: Any, plan: Plan, pointer: str, prefix: str, stored: dict[str, Any]
-    ) -> None:
-        """A list of objects: typed parts of each item, in the order of the declaration."""
-        if not isinstance(value, list | tuple):
-            self.problems.append((pointer, f"{plan.key} is {val.shown(value)}; expected a list"))
-            return
-        if len(value) > val.MAX_ITEMS:
-            over = f"{plan.key} has {len(value):,} items; expected at most {val.MAX_ITEMS:,}"
-            self.problems.append((pointer, over))
-            return
-        outer, items, kept_items = self.slots, [], []
-        for at, item in enumerate(value):
-            where = f"{pointer}/{at}"
-            if not isinstance(item, Mapping):
-                self.problems.append((where, f"is {val.shown(item)}; expected a mapping"))
-                continue
-            self.slots = [None] * len(plan.parts)
-            kept_items.append(
-                self.mapping(
-                    item,
-                    plan.parts,
-                    where,
-                    f"{prefix}{plan.key}.",
-                    {part.key: True for part in plan.parts},
-                )
-            )
-            items.append(tuple(self.slots))
-        self.slots = outer
-        self.slots[plan.slot] = items
-        stored[plan.key] = kept_items
-
-
 class _Said:
     """What the rules said so far."""
 
@@ -895,10 +768,6 @@ class _Said:
 
 
 _NOTHING_SAID = _Said()
-
-
-def _is_mapping(value: object) -> bool:
-    return isinstance(value, Mapping)
 
 
 def _lock_order(read: AggregateRead) -> tuple[str, str]:

@@ -13,6 +13,7 @@ from typing import Any
 from handrail.gate import explain
 from handrail.gate.checker import TEXTS
 from handrail.gate.emit import Emitter
+from handrail.gate.scope import Type, kept
 from handrail.gate.syntax import Expr
 from handrail.gate.values import render_duration, render_number, render_timestamp, to_stored
 from handrail.model.ruling import Term
@@ -118,15 +119,15 @@ class Teller(Emitter):
         if kind in _AS_IT_IS:
             return value
         if kind == "list":
-            turn: Any = partial(_list, node.type.of or "string")
+            turn: Any = partial(_kept, node.type)
         else:
             turn = _RENDER[kind]
         x = self.local()
         return f"(None if ({x} := {value}) is None else {self.table.name(turn)}({x}))"
 
 
-def _list(of: str, items: list[Any]) -> list[Any]:
-    return [to_stored(item, of) for item in items]
+def _kept(kind: Type, items: list[Any]) -> Any:
+    return kept(items, kind)
 
 
 def _indented(lines: list[str]) -> list[str]:

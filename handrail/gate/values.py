@@ -48,6 +48,8 @@ MAX_PERSON = 320
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EXACT = Context(prec=400, Emin=-(10**6), Emax=10**6)
+_UNITS_OF = [Decimal(1).scaleb(-places) for places in range(41)]
+"""By places: the unit of the last digit."""
 _ROUND = Context(prec=20, rounding=ROUND_HALF_EVEN)
 _NUMBER = re.compile(r"[-+]?[0-9]{1,40}(\.[0-9]{1,40})?", re.ASCII)
 _PARTS = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,6})?)(us|µs|ms|s|m|h|d|w)", re.ASCII)
@@ -169,7 +171,7 @@ def read_double(value: Any) -> float:
 def read_decimal(value: Any, places: int) -> Decimal:
     number = _exact(value)
     try:
-        fixed = number.quantize(Decimal(1).scaleb(-places), context=_EXACT)
+        fixed = number.quantize(_UNITS_OF[places], context=_EXACT)
     except InvalidOperation as error:  # pragma: no cover - _exact bounds the digits
         raise Wrong(f"is out of range; expected at most {MAX_DIGITS} digits") from error
     if fixed != number:
@@ -178,9 +180,11 @@ def read_decimal(value: Any, places: int) -> Decimal:
             if places
             else f"is {shown(value)}; expected a whole number"
         )
-    if len(fixed.as_tuple().digits) > MAX_DIGITS:
+    if not fixed:
+        return fixed.copy_abs()
+    if fixed.adjusted() + places >= MAX_DIGITS:
         raise Wrong(f"is {shown(value)}; expected at most {MAX_DIGITS} digits")
-    return fixed + 0 if fixed else fixed.copy_abs()
+    return fixed
 
 
 def read_timestamp(value: Any) -> int:
