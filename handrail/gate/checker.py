@@ -32,6 +32,7 @@ from handrail.gate.scope import (
     literal_type,
     nearest,
 )
+from handrail.gate.source import lookalike
 from handrail.gate.syntax import METHODS, Expr
 
 __all__ = [
@@ -160,6 +161,13 @@ class Checker(Calls):
         node.run = lambda env: value
         if isinstance(value, bool):
             return BOOL
+        if isinstance(value, str) and (odd := lookalike(value)):
+            return self.fault(
+                node,
+                f"the text `{value[:40]}` holds {odd} beside Latin ones",
+                "letters of one script in a word",
+                "type it anew",
+            )
         return Type("text") if isinstance(value, str) else literal_type(value)
 
     def _name(self, node: Expr) -> Type:
@@ -468,6 +476,14 @@ class Checker(Calls):
         fake = Expr("name", pool.start, pool.end, name=pool.name)
         fake.type = inside
         self._literal_fits(item, fake)
+        if kind.normal and kind.normal != inside.normal and pool.name.startswith("tables."):
+            forms = kind.normal[0] if len(kind.normal) == 1 else f"[{', '.join(kind.normal)}]"
+            return self.fault(
+                pool,
+                f"`{pool.name}` is not kept in the normal form of `{item.name}`",
+                f"a column with `normal: {forms}`",
+                "declare it there",
+            )
         node.forms = (inside.kind, "")
         looked = self._as(item, inside)
         node.run = _member(looked, pool.run, negated)

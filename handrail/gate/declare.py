@@ -140,6 +140,17 @@ class Declarations(Shapes):
             f"such as `{good}`" if not odd else "type the name anew",
         )
 
+    def one_script(self, node: Node) -> None:
+        """A word of letters that look alike in two scripts is a mistake."""
+        odd = lookalike(node.text)
+        if odd:
+            self.wrong(
+                node,
+                f"{node.shown} holds {odd} beside Latin ones",
+                "letters of one script in a word",
+                "type it anew",
+            )
+
     def typed(
         self,
         key: Node,
@@ -363,6 +374,7 @@ class Declarations(Shapes):
     def members(self, node: Node) -> tuple[str, ...]:
         found: dict[str, None] = {}
         for item in self.items(node, "the enum"):
+            self.one_script(item)
             if item.text in found:
                 self.wrong(item, f"{item.shown} is in the enum twice", "once", "delete one")
             found[item.text] = None
@@ -459,6 +471,8 @@ class Declarations(Shapes):
         return None
 
     def list_items(self, name: str, spec: Node, nodes: list[Node]) -> NamedList | None:
+        for node in nodes:
+            self.one_script(node)
         loaded = [node.value for node in nodes]
         numbers = [isinstance(v, int | Decimal) and not isinstance(v, bool) for v in loaded]
         if loaded and all(numbers):
@@ -685,6 +699,8 @@ class Declarations(Shapes):
         key_field: Field,
     ) -> None:
         name = val.normalise(key, key_field.normal)
+        if node.text == key:
+            self.one_script(node)
         if key_field.members and name not in key_field.members:
             self.wrong(
                 node,

@@ -70,6 +70,9 @@ Check = Callable[[Mapping[str, Any]], Any]
 It is pure: no input or output, no clock, the same answer for the same fields.
 """
 
+MAX_COST = 1_000_000
+"""Most node visits of one evaluation; `exists` and `all` count for each item a list may have."""
+
 _MONEY = Context(prec=2_000, rounding=ROUND_HALF_UP)
 _EMPTY: Mapping[str, Any] = {}
 _RANK = {mode: mode.rank for mode in Mode}
@@ -964,6 +967,15 @@ def _load(
     if mistakes:
         return None, mistakes
     policy = Policy(draft, decoded, path, checks)
+    if policy.cost > MAX_COST:
+        reader.wrong(
+            root,
+            f"one decision may take {policy.cost:,} node visits",
+            f"at most {MAX_COST:,}",
+            f"ask `exists` and `all` less often or of shorter conditions: each counts "
+            f"{val.MAX_ITEMS:,} times",
+        )
+        return None, reader.mistakes
     if run_cases:
         with suppress(TooMany):
             run(policy, draft.cases, reader)

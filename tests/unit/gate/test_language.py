@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from handrail import gate, packs
-from handrail.gate import language
+from handrail.gate import language, limits
 from handrail.gate.shapes import plain
 from handrail.gate.source import read
 
@@ -54,6 +54,10 @@ def test_every_example_of_a_function_comes_out_as_the_reference_says(call: str, 
 def test_every_function_has_an_example_and_a_check() -> None:
     assert all(each.examples for each in language.CALLS)
     assert all(each.form.startswith(f"{each.name}(") for each in language.CALLS)
+
+
+def test_every_limit_is_on_the_page() -> None:
+    assert f"## Limits\n\n{limits.markdown()}\n" in PAGE, "write limits.markdown() under `Limits`"
 
 
 def test_every_example_of_the_page_loads() -> None:
