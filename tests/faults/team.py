@@ -82,6 +82,8 @@ WIRED = 1
 
 SERVER_PLACES = (*STEPS, *SEQUENCER_STEPS, *FLOW_STEPS, ANY)
 WORKER_PLACES = (*CLIENT_POINTS, ANY)
+NOWHERE = ""
+"""A place that nobody reaches: an order to strike there takes the one before back."""
 KILLS = ("server", "worker", "backend", "postmaster")
 """What is killed with -9. A backend that is killed makes PostgreSQL end all others and recover."""
 REST = ("stop server", "stop database", "end connections", "cut wire")
@@ -351,11 +353,11 @@ class Striker:
     def _listen(self) -> None:
         while os.getppid() == self._parent:
             if select.select([self._orders], [], [], 1.0)[0]:
-                said = os.read(self._orders, 4096)
-                if said:
+                said = os.read(self._orders, 4096).split(b"\n")
+                if len(said) > 1:
                     with self._lock:
                         self._count = 0
-                        self._plan = msgspec.json.decode(said, type=Plan)
+                        self._plan = msgspec.json.decode(said[-2], type=Plan)
         os._exit(1)
 
     def __call__(self, name: str) -> None:
@@ -436,7 +438,7 @@ class Server:
 
     def order(self, plan: Plan) -> None:
         """Have it strike."""
-        os.write(self._orders, msgspec.json.encode(plan))
+        os.write(self._orders, msgspec.json.encode(plan) + b"\n")
 
     def ended(self, seconds: float = 0.01) -> int | None:
         """Its exit status; None while it lives."""
@@ -480,7 +482,8 @@ class Team:
         self._name = f"faults_{secrets.token_hex(4)}"
         self.url = self._on(self._socket.parent)
         self.wire = Wire(folder / "wire" / self._socket.name, self._socket)
-        self.news, self._tells = os.pipe()
+        news, self._tells = os.pipe()
+        self._news = os.fdopen(news, "rb", buffering=0)
         self.servers = [
             Server(self, index, folder / ("work" if index == 0 else f"work-{index}"), url)
             for index, url in enumerate((self.url, self._on(folder / "wire")))
@@ -580,8 +583,8 @@ class Team:
         if self._relay:
             os.kill(self._relay, signal.SIGKILL)
             os.waitpid(self._relay, 0)
-        for end in (self.news, self._tells):
-            os.close(end)
+        self._news.close()
+        os.close(self._tells)
         with psycopg.connect(self._database.get_uri(), autocommit=True) as connection:
             connection.execute(f"DROP DATABASE IF EXISTS {self._name} WITH (FORCE)".encode())
 
@@ -590,13 +593,15 @@ class Team:
     def strike(self, plan: Plan, server: int) -> None:
         """Do it now, and say when. `server`: process of the server that is meant."""
         target = plan.target
-        victim = {
-            "server": lambda: server,
-            "stop server": lambda: server,
-            "backend": self._backend,
-            "postmaster": lambda: postgres.postmaster(self._database),
-        }.get(target, lambda: 0)()
-        os.write(self._tells, b"%d\n" % world_us())
+        victim = server
+        try:
+            if target == "backend":
+                victim = self._backend()
+            elif target == "postmaster":
+                victim = postgres.postmaster(self._database)
+        except (OSError, psycopg.OperationalError):
+            return  # it is down: whoever was told to strike there did so in this moment
+        os.write(self._tells, b"%d %d\n" % (plan.number, world_us()))
         if target == "stop server":
             os.kill(victim, signal.SIGTERM)
         elif target == "stop database":
@@ -620,11 +625,15 @@ class Team:
             ).fetchone()
         return row[0] if row else 0
 
-    def struck(self, seconds: float) -> int | None:
+    def struck(self, plan: Plan, seconds: float) -> int | None:
         """When it was struck (µs); None where that does not happen in this time."""
-        if not select.select([self.news], [], [], seconds)[0]:
-            return None
-        return int(os.read(self.news, 64).split()[0])
+        until = time.monotonic() + seconds
+        while select.select([self._news], [], [], max(0.0, until - time.monotonic()))[0]:
+            # A line is written at once, and is read by nobody else.
+            number, at = self._news.readline().split()
+            if int(number) == plan.number:
+                return int(at)
+        return None
 
     def mend(self, plan: Plan) -> list[Finding]:
         """Start again what ended, as a supervisor does."""
@@ -632,6 +641,9 @@ class Team:
         if plan.target in ("server", "stop server"):
             status = server.ended(GRACE_SECONDS)
             wanted = signal.SIGKILL if plan.target == "server" else 0
+            if status is None:
+                os.kill(server.pid, signal.SIGKILL)
+                server.ended(GRACE_SECONDS)
             server.start()
             if status != wanted:
                 what = f"ended with {status}; expected {wanted}"
@@ -645,7 +657,14 @@ class Team:
         """What is wrong with the servers after a round."""
         found = []
         if plan.target in ("server", "stop server"):
-            self.servers[plan.server].ready()
+            server = self.servers[plan.server]
+            try:
+                server.ready()
+            except RuntimeError as error:
+                where = f"server {plan.server}"
+                found.append(Finding(promise="defect", where=where, what=str(error)))
+                server.start()
+                server.ready()
         for index, server in enumerate(self.servers):
             status = server.ended()
             if status is not None:
@@ -702,11 +721,12 @@ def one(team: Team, plan: Plan) -> tuple[str, Outages, list[Finding]]:
             time.sleep(plan.after / 1000)
         else:
             server.order(plan)
-            at = team.struck(PATIENCE_SECONDS)
+            at = team.struck(plan, PATIENCE_SECONDS)
         if at is None:
             place = ANY
+            server.order(msgspec.structs.replace(plan, place=NOWHERE))
             team.strike(plan, server.pid)
-            at = team.struck(GRACE_SECONDS)
+            at = team.struck(plan, GRACE_SECONDS)
         found += team.mend(plan)
     assert at is not None
     away = watch.away(at)
