@@ -76,8 +76,11 @@ class PostgresAccess:
         )
 
     def token(self, token_id: str) -> model.Token | None:
-        row = self._session.one(_TOKEN, (token_id,))
-        return _token(row) if row else None
+        def read() -> model.Token | None:
+            row = self._session.one(_TOKEN, (token_id,))
+            return _token(row) if row else None
+
+        return self._session.lasting("token", token_id, read)
 
     def token_by_hash(self, hash: str) -> model.Token | None:
         row = self._session.one(_SQL["token_by_hash"], (hash,))
@@ -86,6 +89,7 @@ class PostgresAccess:
     def put_token(self, token: model.Token) -> None:
         if token.revoked_at is not None:
             self._session.hold_standing()
+        self._session.forget_lasting("token", token.id)
         self._session.change(_SQL["put_token"], (token.id, token.last_used_at, token.revoked_at))
 
     def tokens(self) -> list[model.Token]:

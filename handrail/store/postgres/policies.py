@@ -31,7 +31,7 @@ class PostgresPolicies:
             row = self._session.one(_ACTIVE, (workflow,))
             return row[0] if row else None
 
-        return self._session.known(("policies",), workflow, read, absence=True)
+        return self._session.lasting("policies", workflow, read, absence=True)
 
     def get(self, workflow: str, version: str) -> PolicyVersion | None:
         row = self._session.one(_SQL["get"], (workflow, version))

@@ -15,6 +15,7 @@ run one after another, and the log is numbered in it.
 - What is locked is read once in a unit of work, and known until it changes it itself.
 - What holds for everybody (stops, active policies, people's rights) is covered by the table
   `standing`: held weakly by every unit of work from its start, and alone by one that changes it.
+  Its version, read with the lock, says whether what an earlier unit of work found still holds.
 
 Lists (`find`, `due`, `open_list`, …) lock nothing: they are hints, to be read again before use.
 """
@@ -33,6 +34,7 @@ T = TypeVar("T")
 
 _LOCK_REVIEW = queries("reviews")["lock"]
 _LOCK_DECISION = queries("decisions")["lock"]
+_COUNT_UP = "UPDATE standing SET version = version + 1"
 _ADVISORY = "SELECT pg_advisory_xact_lock($1)"
 
 NOW = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
@@ -40,6 +42,9 @@ NOW = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 
 PAGE = 1_000
 """Rows read at a time where all are wanted."""
+
+MOST_LASTING = 2_000
+"""Things kept from one unit of work to the next."""
 
 
 class Again(Exception):
@@ -68,6 +73,12 @@ class Session:
         """Whether an offered review, locked by now, has not moved."""
         self.alone = False
         """Whether `standing` is held alone."""
+        self._version: int | None = None
+        self._lasting: dict[tuple[str, ...], Any] = {}
+        """What was found under `standing` at this version."""
+        self._lasts = False
+        """Whether it may be gone by in this unit of work."""
+        self._counted = False
         self.failure: Exception | None = None
         """What ended the unit of work, should the use case have swallowed it."""
 
@@ -105,14 +116,18 @@ class Session:
 
     def control(self, statements: str) -> Any:
         """Run statements without parameters in one go; first column of the last row, if any."""
+        row = self.control_row(statements)
+        return row[0] if row else None
+
+    def control_row(self, statements: str) -> tuple[Any, ...] | None:
+        """As `control`: the last row, if any."""
         cursor = self._control.execute(statements)
-        value = None
+        row: tuple[Any, ...] | None = None
         while True:
             if cursor.description is not None:
                 row = cursor.fetchone()
-                value = row[0] if row else None
             if not cursor.nextset():
-                return value
+                return row
 
     @property
     def status(self) -> str:
@@ -145,9 +160,31 @@ class Session:
             kept[key] = made
         return made
 
+    def lasting(self, about: str, key: str, read: Callable[[], T], *, absence: bool = False) -> T:
+        """As `known`, for what is covered by `standing`: read once a version.
+
+        `absence`: that it is not there is covered too.
+        """
+        if not self._lasts:
+            return self.known((about,), key, read, absence=absence)
+        if (about, key) in self._lasting:
+            kept: T = self._lasting[about, key]
+            return kept
+        made = read()
+        if made is not None or absence:
+            if len(self._lasting) >= MOST_LASTING:
+                self._lasting.clear()
+            self._lasting[about, key] = made
+        return made
+
     def forget(self, *about: str) -> None:
         """This unit of work changes something."""
         self._known.pop(about, None)
+
+    def forget_lasting(self, about: str, key: str) -> None:
+        """This unit of work changes a part of it that `standing` does not cover."""
+        self._known.pop((about,), None)
+        self._lasting.pop((about, key), None)
 
     # ------------------------------------------------------------------ locks
 
@@ -157,6 +194,14 @@ class Session:
         self._known.clear()
         self.start()
         self.alone = alone
+        self._lasts = self._counted = False
+
+    def stands_at(self, version: int) -> None:
+        """`standing` is held, at this version."""
+        if version != self._version:
+            self._lasting.clear()
+            self._version = version
+        self._lasts = not self.alone
 
     def start(self) -> None:
         """A use case begins: it has seen nothing yet."""
@@ -233,6 +278,9 @@ class Session:
         if self.writing and not self.alone:
             self.failure = Alone("standing")
             raise self.failure
+        if self.writing and not self._counted:
+            self._counted = True
+            self.change(_COUNT_UP)
 
 
 def refuse_query(session: Session, what: str) -> None:

@@ -30,7 +30,7 @@ class PostgresStops:
             row = self._session.one(_GET, (workflow,))
             return _stop(row) if row else None
 
-        return self._session.known(("stops",), workflow, read, absence=True)
+        return self._session.lasting("stops", workflow, read, absence=True)
 
     def put(self, stop: Stop) -> None:
         self._session.hold_standing()

@@ -56,11 +56,13 @@ CHUNK_MAX = 60
 """Most use cases of a shared commit: a server keeps 64 savepoints of a transaction at hand."""
 
 _BEGIN_SHARED = (
-    f"BEGIN ISOLATION LEVEL READ COMMITTED; LOCK TABLE standing IN ROW SHARE MODE; SELECT {NOW}"
+    f"BEGIN ISOLATION LEVEL READ COMMITTED; LOCK TABLE standing IN ROW SHARE MODE; "
+    f"SELECT {NOW}, (SELECT version FROM standing)"
 )
 _BEGIN_ALONE = (
     "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = 10000;"
-    f"LOCK TABLE standing IN EXCLUSIVE MODE; SET LOCAL lock_timeout = {LOCK_MS}; SELECT {NOW}"
+    f"LOCK TABLE standing IN EXCLUSIVE MODE; SET LOCAL lock_timeout = {LOCK_MS};"
+    f"SELECT {NOW}, (SELECT version FROM standing)"
 )
 _BEGIN_ONE = f"SAVEPOINT use_case; SELECT {NOW}"
 _BEGIN_READ = (
@@ -276,7 +278,10 @@ class Units:
             transaction.fresh(alone=alone)
             self._steps("store.begin")
             begun = True
-            now = session.control(_BEGIN_ALONE if alone else _BEGIN_SHARED)
+            begun_at = session.control_row(_BEGIN_ALONE if alone else _BEGIN_SHARED)
+            assert begun_at is not None
+            now, version = begun_at
+            session.stands_at(version)
             kept = 0
             for place, member in enumerate(members):
                 if len(members) > 1:

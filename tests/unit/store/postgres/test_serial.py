@@ -468,6 +468,12 @@ def no_standing(patch: pytest.MonkeyPatch) -> None:
         patch.setattr(units, name, text)
 
 
+def no_new_version_of_standing(patch: pytest.MonkeyPatch) -> None:
+    from handrail.store.postgres import session
+
+    patch.setattr(session, "_COUNT_UP", "UPDATE standing SET version = version")
+
+
 def tickets_drawn_early(patch: pytest.MonkeyPatch) -> None:
     from handrail.store.postgres.transaction import PostgresTransaction
 
@@ -502,6 +508,7 @@ FAULTS = [
     no_locks_on_decisions,
     no_second_run_for_what_was_taken,
     no_standing,
+    no_new_version_of_standing,
     tickets_drawn_early,
 ]
 
