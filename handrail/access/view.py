@@ -331,6 +331,7 @@ def decision_view(known: Known, who: Who) -> DecisionView:
         ruling=ruling,
         outcome=known.outcome,
         grant=known.grant if runs else None,
+        run=known.grant.state if known.grant is not None else None,
         review=None if review is None else _review_of(known, review),
         labels=known.labels if runs else (),
         reversed_by=known.reversed_by,

@@ -109,9 +109,11 @@ def _first_admin(workspace: Workspace, origin: str) -> str | None:
 
 def _log_to_stderr(*, plain: bool) -> None:
     """The server's own log: JSON lines; with `--dev` also what is otherwise not worth a line."""
+    from handrail.server.logs import Lines
+
     handler = logging.StreamHandler()
     handler.setFormatter(
-        logging.Formatter("%(message)s" if not plain else "%(name)s %(levelname)s %(message)s")
+        logging.Formatter("%(name)s %(levelname)s %(message)s") if plain else Lines()
     )
     log = logging.getLogger("handrail")
     log.addHandler(handler)

@@ -14,6 +14,7 @@ import msgspec
 from handrail.model.access import Token
 from handrail.model.errors import BadInput
 from handrail.model.feedback import Feedback, Label, PolicyVersion, Stop
+from handrail.model.modes import GrantState
 from handrail.model.noun import Noun
 from handrail.model.observation import Recorded
 from handrail.model.outcome import Grant, Outcome, Receipt, Redeemed
@@ -482,6 +483,9 @@ class DecisionView(Noun, frozen=True, kw_only=True):
     ruling: Ruling
     outcome: Outcome[Any] | None = None
     grant: Grant | None = None
+    """For those who run it, and who read every decision."""
+    run: GrantState | None = None
+    """How its run stands, for everybody who sees the decision; None where nothing is to run."""
     review: dict[str, Any] | None = None
     """Id, status, who is asked, who has it, until when."""
     blind: bool = False

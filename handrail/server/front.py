@@ -180,14 +180,19 @@ class Guarding:
         addresses: Buckets,
         credentials: Buckets,
         known: Callable[[str], bool],
+        page: Callable[[dict[str, Any]], bytes],
     ) -> None:
-        """`known` says of a secret whether it was recognised a moment ago."""
+        """`known` says of a secret whether it was recognised a moment ago.
+
+        `page` makes of a problem document the page that a person is shown instead.
+        """
         self._app = app
         self._front = front
         self._tokens = tokens
         self._addresses = addresses
         self._credentials = credentials
         self._known = known
+        self._page = page
         self._headers = dict(HEADERS)
         if front.secure:
             self._headers[b"strict-transport-security"] = HSTS
@@ -272,12 +277,30 @@ class Guarding:
     # ------------------------------------------------------------------ answers
 
     def _dressed(self, scope: Scope, send: Send) -> Send:
-        """`send`, with the headers of every answer; a page that needs a person goes to sign-in."""
+        """`send`, with the headers of every answer.
+
+        A page that needs a person goes to sign-in; a person is not shown a problem document.
+        """
         swallowed = False
+        held: Any = None  # the start of an answer that becomes a page
 
         async def dressed(message: Message) -> None:
-            nonlocal swallowed
-            if message["type"] == "http.response.start":
+            nonlocal swallowed, held
+            if held is not None and message["type"] == "http.response.body":
+                body = self._page(msgspec.json.decode(message.get("body", b"{}")))
+                kept = [
+                    (name, it) for name, it in held["headers"] if not name.startswith(b"content-")
+                ]
+                kind = (b"content-type", b"text/html; charset=utf-8")
+                kept += [kind, (b"content-length", str(len(body)).encode())]
+                start: Any = {**held, "headers": self._headed(kept)}
+                await send(start)
+                await send({**message, "body": body})
+                held, swallowed = None, True
+            elif message["type"] == "http.response.start":
+                if _is_problem(message) and _wants_page(scope) and message["status"] != 401:
+                    held = message
+                    return
                 if message["status"] == 401 and _is_page(scope):
                     swallowed = True
                     await send(self._to_sign_in(scope))
@@ -303,13 +326,21 @@ class Guarding:
         return {"type": "http.response.start", "status": 303, "headers": headers}
 
 
-def _is_page(scope: Any) -> bool:
+def _wants_page(scope: Any) -> bool:
     accepted = header_of(scope, b"accept") or ""
+    return "text/html" in accepted and not scope["path"].startswith(API)
+
+
+def _is_page(scope: Any) -> bool:
     return (
-        scope["method"] == "GET"
-        and "text/html" in accepted
-        and not scope["path"].startswith((API, "/sign-in"))
+        scope["method"] == "GET" and _wants_page(scope) and not scope["path"].startswith("/sign-in")
     )
+
+
+def _is_problem(message: Any) -> bool:
+    return (b"content-type", CONTENT_TYPE.encode()) in [
+        (name.lower(), text.partition(b";")[0]) for name, text in message.get("headers", ())
+    ]
 
 
 async def _token_in_form(scope: Scope, receive: Receive) -> tuple[str | None, Receive]:

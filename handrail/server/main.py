@@ -143,11 +143,18 @@ def make_app(
             addresses=Buckets(rate=settings.address_rate, burst=settings.address_rate * 10),
             credentials=Buckets(rate=settings.credential_rate, burst=settings.credential_rate * 4),
             known=lambda secret: known(secret) is not None,
+            page=_page_of,
         )
     app.asgi_handler = with_request_ids(
         app.asgi_handler, counted.seen if front is not None else None
     )
     return app
+
+
+def _page_of(problem: dict[str, Any]) -> bytes:
+    from handrail.server.auth.paper import trouble
+
+    return trouble(problem)
 
 
 def _pages(service: Service, identify: Identify, front: Front) -> list[ControllerRouterHandler]:

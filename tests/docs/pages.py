@@ -6,6 +6,9 @@ comment on the line above a block changes that; it is not shown to readers:
     <!-- not run: reason -->        the block is not run, and the reason is a sentence
     <!-- background -->             started, and left running from its first line of output on,
                                     as in a second terminal; it must end well before the page ends
+    <!-- background: port 8421 -->  the same, for a server: it gets a free port instead of that one,
+                                    here and in every block below, and Ctrl-C when the page ends
+    <!-- so far -->                 as `output`, of the block in the background, while it runs
     <!-- file: policies/x.yaml -->  the text of the block is written to that file
     <!-- output -->                 what the block before printed; a line `…` stands for any lines,
                                     `…` inside a line for any text
@@ -23,18 +26,20 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 DIRECTIVE = re.compile(r"^<!-- *(?P<word>[a-z ]+?)(?:: *(?P<rest>.*?))? *-->$")
 FENCE = re.compile(r"^(?P<indent> *)(?P<ticks>`{3,}) *(?P<language>[\w-]*)")
-WORDS = {"background", "fails", "file", "later", "not run", "output"}
+WORDS = {"background", "fails", "file", "later", "not run", "output", "so far"}
 RUN = {"python", "sh"}
 ID = re.compile(r"\b([a-z])_[0-9a-hjkmnp-tv-z]{26}\b")
+PORT = re.compile(r"port (\d+)")
 CUT = re.compile(r"\b([a-z])_…")
 PATIENCE = 120
 """Seconds after which a block is taken to hang."""
@@ -124,13 +129,20 @@ def matches(shown: str, printed: str) -> bool:
     return re.fullmatch(pattern, text) is not None
 
 
+def free_port() -> str:
+    """A port of loopback that nobody has just now."""
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        return str(found.getsockname()[1])
+
+
 class Started:
     """A process whose output is collected as it comes."""
 
     def __init__(self, block: Block, command: list[str], folder: Path, env: dict[str, str]) -> None:
         self.block = block
         self.printed = ""
-        self._spoke = threading.Event()
+        self._said = threading.Condition()
+        self._over = False
         self._process = subprocess.Popen(
             command,
             cwd=folder,
@@ -147,13 +159,17 @@ class Started:
     def _read(self) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
-            self.printed += line
-            self._spoke.set()
-        self._spoke.set()
+            with self._said:
+                self.printed += line
+                self._said.notify_all()
+        with self._said:
+            self._over = True
+            self._said.notify_all()
 
-    def speaks(self) -> None:
-        """Wait for its first line, or its end."""
-        self._spoke.wait(PATIENCE)
+    def speaks(self, enough: Callable[[str], bool] = bool) -> None:
+        """Wait until what it printed is enough (its first line), or it ended."""
+        with self._said:
+            self._said.wait_for(lambda: self._over or enough(self.printed), PATIENCE)
 
     def end(self, code: int = 0) -> str:
         """Wait for its end; returns all it printed. Raises `PageError` for another exit code."""
@@ -166,6 +182,11 @@ class Started:
         if found != code:
             raise PageError(f"{place}: ended with code {found}, not {code}\n{self.printed}")
         return self.printed
+
+    def interrupt(self) -> str:
+        """Ctrl-C, and its end."""
+        os.killpg(self._process.pid, signal.SIGINT)
+        return self.end()
 
     def kill(self) -> None:
         """End it and all it started, if it still runs."""
@@ -182,6 +203,8 @@ class Runner:
         self.printed = ""
         self.ids: dict[str, str] = {}
         self.background: list[Started] = []
+        self.ports: dict[str, str] = {}
+        """Port that the page shows → free port that is used."""
         kept = ("PATH", "LANG", "TMPDIR", "SSL_CERT_FILE")
         self.environment = {key: os.environ[key] for key in kept if key in os.environ}
         self.environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
@@ -195,7 +218,7 @@ class Runner:
 
     def start(self, block: Block) -> Started:
         if block.language == "python":
-            command = [sys.executable, "-c", block.text]
+            command = [sys.executable, "-c", self.completed(block)]
         else:
             command = [shutil.which("bash") or "sh", "-e", "-u", "-c", self.completed(block)]
         return Started(block, command, self.folder, self.environment)
@@ -208,9 +231,14 @@ class Runner:
                 raise PageError(f"{block.place}: nothing printed an id for {cut[0]} before")
             return self.ids[cut[1]]
 
-        return CUT.sub(last, block.text)
+        text = CUT.sub(last, block.text)
+        for shown, used in self.ports.items():
+            text = text.replace(shown, used)
+        return text
 
     def heard(self, printed: str) -> None:
+        for shown, used in self.ports.items():
+            printed = printed.replace(used, shown)
         self.printed = printed
         self.ids |= {id_[1]: id_[0] for id_ in ID.finditer(printed)}
 
@@ -231,7 +259,14 @@ class Runner:
             case "later":
                 self.heard(self.background[-1].end())
                 self.compare(block)
+            case "so far":
+                started = self.background[-1]
+                started.speaks(lambda printed: matches(self.completed(block), printed))
+                self.heard(started.printed)
+                self.compare(block)
             case "background":
+                if port := PORT.fullmatch(block.rest):
+                    self.ports[port[1]] = free_port()
                 self.background.append(self.start(block))
                 self.background[-1].speaks()
             case "fails":
@@ -245,7 +280,10 @@ class Runner:
             for block in page:
                 self.step(block)
             for started in self.background:
-                started.end()
+                if PORT.fullmatch(started.block.rest):
+                    started.interrupt()
+                else:
+                    started.end()
         finally:
             for started in self.background:
                 started.kill()

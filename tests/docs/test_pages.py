@@ -95,6 +95,23 @@ def test_what_runs_beside_the_page_is_heard_and_ids_are_filled_in(tmp_path: Path
     Runner(tmp_path).run(steps)
 
 
+def test_a_server_gets_a_free_port_and_ctrl_c(tmp_path: Path) -> None:
+    steps = page(
+        "<!-- background: port 8421 -->\n'''python\nimport http.server, signal, sys\n"
+        "signal.signal(signal.SIGINT, lambda *_: sys.exit(0))\n"
+        "handler = http.server.SimpleHTTPRequestHandler\n"
+        "server = http.server.HTTPServer(('127.0.0.1', 8421), handler)\n"
+        "print('at http://127.0.0.1:8421')\nserver.serve_forever()\n'''\n"
+        "<!-- so far -->\n'''text\nat http://127.0.0.1:8421\n'''\n"
+        "'''python\nimport urllib.request\n"
+        "print(urllib.request.urlopen('http://127.0.0.1:8421').status)\n'''\n"
+        "<!-- output -->\n'''text\n200\n'''"
+    )
+    runner = Runner(tmp_path)
+    runner.run(steps)
+    assert runner.ports["8421"] != "8421"
+
+
 def test_an_id_that_nobody_printed_is_said(tmp_path: Path) -> None:
     with pytest.raises(PageError, match="nothing printed an id for r_…"):
         Runner(tmp_path).run(page("'''sh\necho r_…\n'''"))

@@ -33,7 +33,7 @@ from handrail.model.errors import BadInput, HandrailError, TooMany, Unknown
 from handrail.model.people import Actor, Via
 from handrail.model.wire import time_text
 from handrail.server.auth.oidc import RETURN, Provider
-from handrail.server.auth.paper import render, say, script, style
+from handrail.server.auth.paper import render, say, script, sentence, style
 from handrail.server.front import POLICY, Front, Tokens
 from handrail.server.identity import NOBODY
 
@@ -165,6 +165,7 @@ class Auth:
             "notice.html",
             title=say("signed_out.title"),
             text=say("signed_out.text"),
+            place="/sign-in",
             link=say("signed_out.again"),
         )
         answer = _html(body)
@@ -274,6 +275,7 @@ class Auth:
             me=me,
             until=time_text(me.until)[:16].replace("T", " ") + " UTC" if me.until else None,
             done=done,
+            links=self._front.links,
         )
 
     async def account(self, request: Asked) -> Answer:
@@ -361,7 +363,7 @@ class Auth:
             binding = secrets.token_urlsafe(32)
             token = self._tokens.of(binding)
             kept = self._front.set_cookie(self._front.form_cookie, binding, seconds=FORM_SECONDS)
-        text = None if error is None else " ".join(str(error).splitlines())
+        text = None if error is None else sentence(str(error))
         answer = _html(
             render(template, csrf=token, error=text, **values),
             200 if error is None else error.status,
@@ -380,8 +382,9 @@ class Auth:
         body = render(
             "notice.html",
             title=say("trouble.title"),
-            error=str(error),
+            error=sentence(str(error)),
             text=None,
+            place="/sign-in",
             link=say("trouble.back"),
         )
         # 401 would send the browser to sign in again, and here it comes from there.

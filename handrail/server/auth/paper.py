@@ -66,6 +66,33 @@ def _templates() -> jinja2.Environment:
     return found
 
 
+def trouble(problem: dict[str, Any]) -> bytes:
+    """The page of a problem document, for a person."""
+    status = problem.get("status", 500)
+    if status == 404:
+        text, error = say("trouble.missing_text"), None
+    else:
+        text, error = None, sentence(str(problem.get("detail") or problem.get("title") or status))
+    return render(
+        "notice.html",
+        title=say("trouble.missing" if status == 404 else "trouble.title"),
+        text=text,
+        error=error,
+        place="/",
+        link=say("trouble.desk"),
+    )
+
+
+def sentence(text: str) -> str:
+    """An error as it stands alone: on one line, with a capital.
+
+    >>> sentence("the form is too old;\nload it again")
+    'The form is too old; load it again'
+    """
+    text = " ".join(text.splitlines())
+    return text[:1].upper() + text[1:]
+
+
 def render(template: str, **values: Any) -> bytes:
     """A page."""
     values = {"error": None, "done": None, **values}

@@ -89,7 +89,7 @@ def test_wrong_is_wrong_whatever_was_wrong(net: Net, handle: str, password: str)
     browser = net.browser()
     answer = browser.sign_in(handle, password)
     assert answer.status_code == 401
-    assert "the handle or the password is wrong" in answer.text
+    assert "The handle or the password is wrong" in answer.text
     assert "session" not in answer.headers.get("set-cookie", "")
     assert "\u202e" not in answer.text or "value=" in answer.text
 

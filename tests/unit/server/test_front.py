@@ -252,3 +252,25 @@ def test_no_request_forges_a_line_in_the_log(net: Net, caplog: pytest.LogCapture
     lines = [r.getMessage() for r in caplog.records if r.name == "handrail.server"]
     assert all("\n" not in line and msgspec.json.decode(line) for line in lines)
     assert not any("hri_hidden" in line for line in lines)
+
+
+def test_a_person_is_shown_a_page_and_a_program_the_problem(net: Net) -> None:
+    browser, program = net.person("ann@example.com"), net.program()
+    page = browser.get("/nowhere")
+    assert page.status_code == 404
+    assert page.headers["content-type"].startswith("text/html")
+    assert page.headers["content-security-policy"].startswith("default-src 'none'")
+    assert "There is nothing here" in page.text
+    forged = browser.http.post(
+        "/sign-in",
+        data={"handle": "ann"},
+        headers={"accept": "text/html", "origin": "https://evil.example"},
+    )
+    assert forged.status_code == 403
+    assert "This was sent from another site, and nothing was done" in forged.text
+    for path in ("/nowhere", "/api/v1/nowhere"):
+        answer = program.get(path)
+        assert answer.status_code == 404
+        assert answer.json()["title"] == "No such address"
+    api = program.get("/api/v1/nowhere", headers={"accept": "text/html"})
+    assert api.headers["content-type"] == "application/problem+json"

@@ -198,7 +198,7 @@ async function happened(events) {
       const verdict = page.getElementById("verdict");
       pages.set(card.review, Promise.resolve(page));
       await go(`/reviews/${card.review}`, { push: false, keep: true });
-      alarm(verdict ? verdict.textContent : t("moved"));
+      alarm(t(verdict ? "closed" : "moved"));
       return;
     }
     if (mine.length && seatless) sitting = sit(card);
