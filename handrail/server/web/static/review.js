@@ -17,10 +17,10 @@ const IDLE = 600_000; // ms without a sign of the person after which it is left 
 const guard = new Guard();
 const pages = new Map(); // review → promise of its page
 let card = null; // what the page says of the card in view
-let token = null;
+let token = null; // of the seat at the card in view
 let seatless = ""; // why there is no seat
-let sitting = Promise.resolve();
-let sending = false;
+let sitting = Promise.resolve(null); // the seat at the card in view, once it is taken or refused
+const sending = new Set(); // reviews whose answer is on its way
 let left = new Set(); // decided or handed on here; not to come up again by itself
 let active = performance.now();
 
@@ -63,8 +63,9 @@ function painted() {
   seatless = "";
   guard.show(root);
   const shown = card;
+  sitting = Promise.resolve(null);
   if (card.status === "open" && card.decides) {
-    sitting = new Promise((done) => setTimeout(() => sit(shown).then(done, done), SIT));
+    sitting = new Promise((done) => setTimeout(() => sit(shown).then(done, () => done(null)), SIT));
   }
   for (const review of upcoming().slice(0, AHEAD)) prefetch(review);
 }
@@ -110,25 +111,28 @@ function upcoming() {
 
 // ---------------------------------------------------------------------------- the seat
 
+// Answers the seat: its token, or why there is none. The card may be gone from view by then.
 async function sit(shown) {
-  if (shown !== card || document.visibilityState !== "visible") return;
+  if (shown !== card || document.visibilityState !== "visible") return null;
+  let seat;
   try {
-    const seat = await post(`/reviews/${shown.review}/seat`, {});
-    if (shown !== card) return;
-    token = seat.token;
-    seatless = "";
-    if (seat.digest !== shown.digest) await repaint(t("moved"));
+    const taken = await post(`/reviews/${shown.review}/seat`, {});
+    seat = { token: taken.token, why: "" };
+    if (shown === card && taken.digest !== shown.digest) await repaint(t("moved"));
   } catch (error) {
-    if (shown !== card) return;
-    token = null;
     // Who cannot be asked for a seat may still vote without one; the server decides.
-    seatless = error instanceof Problem && error.status < 500 ? error.message : "";
+    seat = { token: null, why: error instanceof Problem && error.status < 500 ? error.message : "" };
+  }
+  if (shown === card) {
+    token = seat.token;
+    seatless = seat.why;
     if (seatless) say(t("no_seat", { text: seatless }));
   }
+  return seat;
 }
 
 function renew() {
-  if (!card || card.status !== "open" || !card.decides || sending) return;
+  if (!card || card.status !== "open" || !card.decides || sending.has(card.review)) return;
   if (document.visibilityState !== "visible" || performance.now() - active > IDLE) return;
   sitting = sit(card);
 }
@@ -183,7 +187,7 @@ async function happened(events) {
   const mine = events.filter((event) => event.review === card.review)
     .filter((event) => !(token && event.type === "review.claimed"));
   const others = events.some((event) => event.type.startsWith("review.") && event.review !== card.review);
-  if ((mine.length || others) && !sending) {
+  if ((mine.length || others) && !sending.size) {
     const before = card;
     let page;
     try {
@@ -191,14 +195,14 @@ async function happened(events) {
     } catch {
       return;
     }
-    if (before !== card || sending) return;
+    if (before !== card || sending.size) return;
     const data = JSON.parse(page.getElementById("data").textContent);
     card.queue = data.queue;
     if (data.digest !== card.digest || data.status !== card.status) {
       const verdict = page.getElementById("verdict");
       pages.set(card.review, Promise.resolve(page));
       await go(`/reviews/${card.review}`, { push: false, keep: true });
-      alarm(t(verdict ? "closed" : "moved"));
+      alarm(verdict ? t("closed") : t("moved"));
       return;
     }
     if (mine.length && seatless) sitting = sit(card);
@@ -302,7 +306,7 @@ function scrollOn() {
 // Whether a decision counts now; says why not.
 function counts(approves) {
   if (card.status !== "open") return false;
-  if (sending) return false;
+  if (sending.has(card.review)) return false;
   if (!guard.settled) {
     say(t("soon"));
     return false;
@@ -334,31 +338,21 @@ async function submitted(event) {
   const form = event.target;
   if (!(form instanceof HTMLFormElement) || !form.dataset.act) return;
   event.preventDefault();
-  if (sending) return;
+  if (sending.has(card.review)) return;
   const deciding = form.dataset.act === "verdict";
   const fields = new FormData(form, event.submitter);
   if (deciding && !counts(fields.get("said") !== "reject")) return;
-  const shown = card;
-  const seconds = guard.seconds;
-  sending = true;
-  alarm("");
-  say(t("sending"));
-  await sitting;
-  if (shown !== card) { // it moved while the seat was taken
-    sending = false;
-    return;
-  }
   if (deciding && seatless) {
-    sending = false;
     alarm(t("no_seat", { text: seatless }));
     return;
   }
-  const what = document.getElementById("what").innerText.slice(0, 120);
-  if (deciding) {
-    if (token) fields.set("token", token);
-    if (seconds !== null) fields.set("seconds", seconds.toFixed(3));
-  }
-  const answer = post(form.getAttribute("action"), fields);
+  const shown = card;
+  const what = document.getElementById("what").textContent.trim().slice(0, 120);
+  if (deciding && guard.seconds !== null) fields.set("seconds", guard.seconds.toFixed(3));
+  sending.add(shown.review);
+  alarm("");
+  say(t("sending"));
+  const answer = send(form, fields, deciding ? sitting : null);
   // The next card is shown at once; an answer that was not counted brings this one back.
   const path = form.dataset.act === "stay" || fields.get("said") === "edit" ? null : onward();
   let ahead = Promise.resolve();
@@ -369,13 +363,21 @@ async function submitted(event) {
   try {
     const done = await answer;
     await ahead;
-    sending = false;
+    sending.delete(shown.review);
     await finish(form, fields, shown, done, what, path);
   } catch (error) {
     await ahead;
-    sending = false;
+    sending.delete(shown.review);
     await refused(error, form, shown, path);
   }
+}
+
+// The form, once the seat that it needs is taken.
+async function send(form, fields, sitting) {
+  const seat = await sitting;
+  if (seat?.why) throw new Problem(409, { detail: t("no_seat", { text: seat.why }) });
+  if (seat?.token) fields.set("token", seat.token);
+  return post(form.getAttribute("action"), fields);
 }
 
 async function finish(form, fields, shown, done, what, path) {
