@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from itertools import islice
@@ -83,6 +84,13 @@ def backtest(
         float | None,
         typer.Option(metavar="M", help="Active minutes of one review; else as measured, else 2."),
     ] = None,
+    evidence: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write the result for `handrail policy propose --evidence FILE`.",
+        ),
+    ] = None,
     level: Annotated[
         float, typer.Option(metavar="P", help="Probability with which each interval covers.")
     ] = 0.95,
@@ -114,6 +122,8 @@ def backtest(
         if minutes is None and seconds:
             each, measured = sum(seconds) / len(seconds) / 60, len(seconds)
     found = compared.result(minutes_each=each, measured=measured, confidence=level)
+    if evidence is not None:
+        _write_evidence(evidence, loaded, found)
     if shell.json:
         shell.document(
             {
@@ -228,7 +238,6 @@ def _frames(source: Source, compared: Comparison) -> Iterator[DataFrame]:
 
 def _column(name: str, values: list[Any]) -> Series:
     """Values of JSON under one name; of several types, as their text."""
-    import json
 
     from polars import Series, String
 
@@ -283,6 +292,51 @@ def _log(shell: Shell, policy: Policy, old: Policy | None) -> tuple[Comparison, 
 
 
 # ------------------------------------------------------------------------------------ the report
+
+
+def _write_evidence(path: Path, policy: Policy, found: Backtest) -> None:
+    """The result in the form a proposal of the tested version carries."""
+    import msgspec
+
+    from handrail.bulk.write import whole_file
+    from handrail.model.canonical import digest
+    from handrail.model.versions import Evidence
+
+    figures: dict[str, Any] = {"decisions": found.decisions, "nobody_looked": found.nobody_looked}
+    for name, rate in (
+        ("held_before", found.held_before),
+        ("held_after", found.held_after),
+        ("caught_before", found.caught_before),
+        ("caught_after", found.caught_after),
+    ):
+        if rate is not None and rate.value is not None:
+            figures[name] = {"value": rate.value, "interval": [rate.low, rate.high]}
+    passing = found.passing_after
+    figures["error_of_what_passes"] = {
+        "value": passing.value,
+        "interval": [passing.low, passing.high],
+    }
+    made = Evidence(
+        kind="backtest",
+        summary=_summary(found),
+        figures=figures,
+        version=policy.version,
+        digest=digest(msgspec.to_builtins(found)),
+    )
+    with whole_file(path) as file:
+        file.write(msgspec.json.encode(made).decode() + "\n")
+
+
+def _summary(found: Backtest) -> str:
+    """One sentence for who decides on a proposal."""
+    words = [f"on {counted(found.decisions, 'decision')} {_rate(found.held_after)} held"]
+    if found.held_before is not None:
+        words.append(f"before {_rate(found.held_before)}")
+    if found.caught_after.of:
+        words.append(f"{found.caught_after.count:,} of {found.caught_after.of:,} bad ones caught")
+    words.append(f"error of what passes {_passing(found.passing_after) or 'of nothing'}")
+    words.append(f"nobody looked at {found.nobody_looked:,}")
+    return "; ".join(words)
 
 
 def _print(shell: Shell, found: Backtest, compared: Comparison) -> None:

@@ -8,10 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 import handrail
 from handrail.cli.commands import run
+from handrail.gate import load
+from handrail.model.versions import Evidence
 from tests.conftest import DATA
 
 CHURN = DATA / "telco-churn" / "Telco-Customer-Churn.csv"
@@ -277,3 +280,18 @@ def test_a_new_aggregate_is_made_from_the_log_as_of_each_decision(
     # Of five and four refunds of two customers, those after the third of each.
     assert found["result"]["moves"] == {"pass → hold": 3}
     assert found["result"]["rules"][0]["after"] == 3
+
+
+def test_the_result_can_be_handed_to_who_decides_on_the_policy(call: Call, tmp_path: Path) -> None:
+    policy, data, kept = (tmp_path / name for name in ("p.yaml", "d.csv", "evidence.json"))
+    policy.write_text(REFUND.format(cap=100))
+    data.write_text("order,amount,bad\n1,50,no\n2,150,yes\n3,99,\n")
+    asked = ("--input", str(data), "--label", "bad", "--evidence", str(kept))
+    assert call("backtest", str(policy), *asked)[0] == 0
+    made = msgspec.json.decode(kept.read_bytes(), type=Evidence)
+    assert made.kind == "backtest"
+    assert made.version == load(policy.read_text()).version
+    assert made.figures["decisions"] == 3
+    assert made.figures["error_of_what_passes"] == {"value": None, "interval": [0.0, 0.5]}
+    assert "1 of 1 bad ones caught" in made.summary
+    assert "nobody looked at 1" in made.summary
