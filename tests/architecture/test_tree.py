@@ -85,7 +85,8 @@ def test_the_lock_holds_every_dependency(root: Path) -> None:
     project, groups = told["project"], told["dependency-groups"]
     extras = project["optional-dependencies"]
     demo = names([*project["dependencies"], *extras["bulk"], *extras["learn"]])
+    spark = names(extras.pop("spark"))
     dev = demo | names([one for group in [*extras.values(), *groups.values()] for one in group])
-    for file, wanted in (("demo.txt", demo), ("dev.txt", dev)):
+    for file, wanted in (("demo.txt", demo), ("dev.txt", dev), ("spark.txt", spark)):
         pins = re.findall(r"(?m)^([a-z0-9][\w.-]*)==", (root / "requirements" / file).read_text())
         assert wanted <= set(pins), f"{file} lacks {wanted - set(pins)}; run `make lock`"
