@@ -11,7 +11,6 @@ import msgspec
 from handrail.flow.ports import Ports
 from handrail.gate import AggregateAdd, History, Policy, Record, Series, Unreadable, folder
 from handrail.model.decision import Decision
-from handrail.model.policy import Bucket
 from handrail.ports import Transaction
 
 MOST_FILLED = 100_000
@@ -36,12 +35,12 @@ def resolve_aggregates(tx: Transaction, policy: Policy, record: Record) -> dict[
     for read in policy.aggregate_reads(record, now):
         if read.summed:
             whole = tx.buckets.total(read.series, read.key, read.start, read.end)
-            since = whole.since
-            rows = [Bucket(bucket=read.start, count=whole.count, total=whole.total)]
+            value = policy.aggregate_sum(read, whole.since, whole.count, whole.total)
         else:
             since = tx.buckets.since(read.series)
             rows = tx.buckets.rows(read.series, read.key, read.start, read.end)
-        found[read.name] = policy.aggregate_value(read.name, since, rows, now)
+            value = policy.aggregate_value(read.name, since, rows, now)
+        found[read.name] = value
     return found
 
 

@@ -891,7 +891,7 @@ class Declarations(Shapes):
         source, events = over
         by = self.by(given, events)
         field = self.aggregated(name, function, given, events)
-        timing = self.timing(given, events)
+        timing = self.timing(given, events, 96 if KEEPS[function] is Keeps.TOTAL else 24)
         if field is None or timing is None:
             return None
         part, kind, places, unit, ends = field
@@ -1179,7 +1179,7 @@ class Declarations(Shapes):
         return value
 
     def timing(
-        self, given: dict[str, Node], events: bool
+        self, given: dict[str, Node], events: bool, parts: int
     ) -> tuple[Grid, int, int, bool, bool] | None:
         """Grid, window, offset, whether complete, whether by weekday."""
         if "window" not in given:
@@ -1234,7 +1234,7 @@ class Declarations(Shapes):
                     "",
                 )
             return Grid(0, zone), window, offset, True, weekday
-        width = width_for(window)
+        width = width_for(window, parts)
         if "bucket" in given:
             named = self.span(given["bucket"], "bucket")
             if named is None:

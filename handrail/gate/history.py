@@ -36,6 +36,10 @@ class _Line:
         self, start: int, count: int, total: int, fold: Callable[[bytes | None], bytes] | None
     ) -> None:
         starts = self.starts
+        if fold is None and starts and start == starts[-1]:
+            self.counts[-1] += count
+            self.totals[-1] += total
+            return
         if not starts or start > starts[-1]:
             place = len(starts)
             starts.append(start)
@@ -115,14 +119,12 @@ class History:
         found: dict[str, Any] = {}
         for read in policy.aggregate_reads(record, now):
             line = self._lines.get((read.series, read.key))
-            if line is None:
-                rows = []
-            elif read.summed:
-                count, total = line.sums(read.start, read.end)
-                rows = [Bucket(bucket=read.start, count=count, total=total)]
+            if read.summed:
+                count, total = line.sums(read.start, read.end) if line is not None else (0, 0)
+                found[read.name] = policy.aggregate_sum(read, -FOREVER, count, total)
             else:
-                rows = line.rows(read.start, read.end)
-            found[read.name] = policy.aggregate_value(read.name, -FOREVER, rows, now)
+                rows = line.rows(read.start, read.end) if line is not None else []
+                found[read.name] = policy.aggregate_value(read.name, -FOREVER, rows, now)
         return found
 
     def decided(self, policy: Policy, record: Record, over: str, at: int) -> None:
@@ -160,7 +162,9 @@ class History:
 
     def take(self, add: AggregateAdd) -> None:
         """Add what one decision or observation adds."""
-        fold = folder(add.keeps, [(add.at, add.value)])
+        fold = None
+        if add.keeps != "total":
+            fold = folder(add.keeps, [(add.at, add.value)])
         self.add(add.series, add.key, add.bucket, 1, add.total, fold)
 
 

@@ -224,7 +224,8 @@ AGGREGATE = (
     Key("window", "how far back, such as `24h`; the current decision is not part of it", _SPAN),
     Key("offset", "how long ago the window ends, such as `7d` for the week before", _SPAN),
     Key("bucket", "how finely time is kept: a window reaches back up to one bucket further than it "
-        "says; default 1/96 of the window or finer", _SPAN),
+        "says; default 1/96 of the window or finer, but 1/24 for other functions than count, sum "
+        "and mean", _SPAN),
     Key("complete", "`day`: whole days only, the running one left out", _enum("day")),
     Key("same", "`weekday`: the median over the days of the window that are the same weekday as "
         "the last complete day, which is not among them", _enum("weekday")),

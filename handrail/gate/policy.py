@@ -161,6 +161,14 @@ class Policy:
         self.every = draft.every
         self._aggregates = {made.name: made for made in draft.aggregates}
         self._series = tuple({made.series.id: made.series for made in draft.aggregates}.values())
+        # Of each way to make a key one series; and the aggregates as everybody locks their buckets.
+        ways = {tuple(part.field.name for part in one.by): one for one in self._series}
+        self._by = list(ways.values())
+        places = {names: place for place, names in enumerate(ways)}
+        self._ordered = [
+            (made, places[tuple(part.field.name for part in made.series.by)])
+            for made in sorted(draft.aggregates, key=lambda made: made.series.id)
+        ]
         self.version = digest({"text": text, "files": draft.file_digests}).partition(":")[2]
         self.gate_digest = digest(_gate_tree(draft))
         self.cost = sum(cost(tree) for tree in _trees(draft))
@@ -325,14 +333,17 @@ class Policy:
         In the order in which they are to be read, the same for every decision. An aggregate whose
         `by` fields are missing is left out: it stays unknown.
         """
+        keys = [self._series_key(record, series) for series in self._by]
         reads = []
-        for made in self._draft.aggregates:
-            key = self._series_key(record, made.series)
+        for made, place in self._ordered:
+            key = keys[place]
             if key is not None:
                 reads.append(made.wanted(key, now))
-        if len(reads) > 1:
-            reads.sort(key=_lock_order)
         return tuple(reads)
+
+    def aggregate_sum(self, read: AggregateRead, since: int | None, count: int, total: int) -> Any:
+        """The value of an aggregate that is `summed`, from count and total of its buckets."""
+        return self._aggregates[read.name].summed(since, count, total, read.start)
 
     def aggregate_value(self, name: str, since: int | None, rows: list[Bucket], now: int) -> Any:
         """The value of one aggregate from the buckets that were read for it."""
@@ -771,10 +782,6 @@ class _Said:
 
 
 _NOTHING_SAID = _Said()
-
-
-def _lock_order(read: AggregateRead) -> tuple[str, str]:
-    return read.series, read.key
 
 
 def _rounded(value: Any) -> Decimal:
