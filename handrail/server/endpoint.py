@@ -11,8 +11,9 @@ from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
-from litestar import Request, Response
+from litestar import Request
 from litestar.handlers import HTTPRouteHandler
+from litestar.response.base import ASGIResponse
 
 from handrail.app import Service
 from handrail.app.service import Waiting
@@ -31,6 +32,7 @@ from handrail.model.commands import (
 from handrail.model.errors import BadInput, Unknown
 from handrail.model.people import Actor, Via
 from handrail.model.wire import MAX_BODY_BYTES, read_json
+from handrail.server.front import header_of
 from handrail.server.identity import ByCredential, Identify
 
 T = TypeVar("T")
@@ -73,7 +75,7 @@ def _endpoint(kind: type[Command]) -> HTTPRouteHandler:
     route = ROUTES[kind]
     in_path = tuple(_PATH_FIELD.findall(route.path))
 
-    async def handle(request: Request[Any, Any, Any]) -> Response[bytes]:
+    async def handle(request: Request[Any, Any, Any]) -> ASGIResponse:
         desk: Desk = request.app.state.desk
         actor = await desk.actor(request)
         if actor.via is Via.NOBODY and kind not in OPEN:
@@ -98,7 +100,7 @@ def _endpoint(kind: type[Command]) -> HTTPRouteHandler:
         answer = await _answer(desk, command, actor)
         _note_decision(request, answer)
         content = await desk.work(_encode, answer) if large else _encode(answer)
-        return Response(content, media_type="application/json", status_code=200)
+        return ASGIResponse(body=content, media_type="application/json", status_code=200)
 
     handle.__name__ = kind.__name__
     path = _PATH_FIELD.sub(r"{\1:str}", route.path)
@@ -133,10 +135,12 @@ async def _answer(desk: Desk, command: Command, actor: Actor) -> Any:
 
 async def _body(request: Request[Any, Any, Any]) -> dict[str, Any]:
     """The JSON object of the body. What is too large is refused before it is read whole."""
-    kind = request.headers.get("content-type", "application/json").partition(";")[0].strip()
+    scope = request.scope
+    given = header_of(scope, b"content-type")
+    kind = "application/json" if given is None else given.partition(";")[0].strip()
     if kind.lower() != "application/json":
         raise BadInput(f"the body is {kind!r}; expected application/json", status=415)
-    said = request.headers.get("content-length", "0")
+    said = header_of(scope, b"content-length") or "0"
     if said.isdecimal() and int(said) > MAX_BODY_BYTES:
         raise _too_large(int(said))
     body = bytearray()
@@ -171,7 +175,7 @@ def _query(request: Request[Any, Any, Any]) -> dict[str, Any]:
 
 
 def _take_key(request: Request[Any, Any, Any], fields: dict[str, Any]) -> None:
-    key = request.headers.get("idempotency-key")
+    key = header_of(request.scope, b"idempotency-key")
     if key is None:
         return
     if fields.get("key") is None:

@@ -66,6 +66,10 @@ class Front(msgspec.Struct, frozen=True, kw_only=True):
     """Names in the header Host that are answered, lower case, without port."""
     dev: bool = False
     """On one's own machine, trying out: the schema is open to look at."""
+    cookie: str
+    """Name of the session's cookie. Cookies know no ports, so the plain one names its port."""
+    form_cookie: str
+    """Name of the cookie that forms are bound to before somebody is signed in."""
     links: bool = False
     """On one's own machine: links that the workspace's own user made sign in (`/open`)."""
 
@@ -73,21 +77,6 @@ class Front(msgspec.Struct, frozen=True, kw_only=True):
     def secure(self) -> bool:
         """Whether people reach it over TLS."""
         return self.origin.startswith("https://")
-
-    @property
-    def cookie(self) -> str:
-        """Name of the session's cookie. Cookies know no ports, so the plain one names its port."""
-        return self._cookie("session")
-
-    @property
-    def form_cookie(self) -> str:
-        """Name of the cookie that forms are bound to before somebody is signed in."""
-        return self._cookie("form")
-
-    def _cookie(self, name: str) -> str:
-        if self.secure:
-            return f"__Host-handrail-{name}"
-        return f"handrail-{name}-{urlsplit(self.origin).port or 80}"
 
     def set_cookie(self, name: str, value: str, *, seconds: int | None = None) -> str:
         """The header that keeps `value` in the browser; `seconds=0` takes it away again."""
@@ -111,7 +100,18 @@ def make_front(
             f"HANDRAIL_PUBLIC_URL is {public_url!r}; expected https://HOST without a path"
         )
     names = {*LOOPBACK, shown, parts.netloc.rpartition("@")[2], *hosts}
-    return Front(origin=origin, hosts=frozenset(_host(name) for name in names if name), dev=dev)
+    # Asked for with each request, so they are named once.
+    if parts.scheme == "https":
+        session, form = "__Host-handrail-session", "__Host-handrail-form"
+    else:
+        session, form = (f"handrail-{name}-{parts.port or 80}" for name in ("session", "form"))
+    return Front(
+        origin=origin,
+        hosts=frozenset(_host(name) for name in names if name),
+        dev=dev,
+        cookie=session,
+        form_cookie=form,
+    )
 
 
 def _host(text: str) -> str:

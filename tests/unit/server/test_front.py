@@ -236,9 +236,14 @@ def test_only_this_machine_until_there_is_an_admin(net: Net) -> None:
 def test_a_front_is_an_address_without_a_path() -> None:
     front = make_front("127.0.0.1", 8421)
     assert front == Front(
-        origin="http://127.0.0.1:8421", hosts=frozenset({"localhost", "127.0.0.1", "[::1]"})
+        origin="http://127.0.0.1:8421",
+        hosts=frozenset({"localhost", "127.0.0.1", "[::1]"}),
+        cookie="handrail-session-8421",
+        form_cookie="handrail-form-8421",
     )
-    assert front.cookie == "handrail-session-8421"
+    assert make_front("127.0.0.1", 1, public_url="https://a.example").cookie == (
+        "__Host-handrail-session"
+    )
     assert make_front("::1", 1).origin == "http://[::1]:1"
     assert make_front("127.0.0.1", 1, public_url="https://a.example/").secure
     for wrong in ("ftp://a.example", "https://a.example/x", "a.example", "https://"):
