@@ -86,6 +86,14 @@ def _sections(old: Policy, new: Policy) -> Iterable[Change]:
     yield from _plain("if_open", str(old.if_open), str(new.if_open), decides=False)
     yield from _each("field", before.fields, after.fields, _field)
     yield from _lists(old, new)
+    yield from _tables(old, new)
+    yield from _each(
+        "check",
+        _by_name(before.checks),
+        _by_name(after.checks),
+        lambda check: f"{check.run} over {', '.join(check.reads)}",
+    )
+    yield from _plain("groups", _names(old.groups), _names(new.groups), decides=False)
     yield from _each("value", _by_name(before.values), _by_name(after.values), lambda v: v.source)
     yield from _each(
         "aggregate", _by_name(before.aggregates), _by_name(after.aggregates), _aggregate
@@ -247,6 +255,8 @@ def _share(share: float) -> str:
 
 def _case(case: DraftCase) -> str:
     said = {"facts": case.facts, "proposal": case.proposal, "confidence": case.confidence}
+    if case.alternatives:
+        said["alternatives"] = case.alternatives
     said |= {key: wanted for key, (_, wanted) in case.expected.items()}
     return "; ".join(f"{key} {_given(value)}" for key, value in said.items() if value is not None)
 
@@ -285,6 +295,43 @@ def _lists(old: Policy, new: Policy) -> Iterable[Change]:
             sentence=f"list {name} {' and '.join(said)}, now {len(theirs):,} items",
             before=gone[:NAMED_ITEMS],
             after=grown[:NAMED_ITEMS],
+        )
+
+
+def _tables(old: Policy, new: Policy) -> Iterable[Change]:
+    before, after = old._draft.tables, new._draft.tables
+    for name in dict.fromkeys((*before, *after)):
+        ours, theirs = before.get(name), after.get(name)
+        if ours is None or theirs is None:
+            kind, table = ("added", theirs) if ours is None else ("removed", ours)
+            rows = len(table.rows) if table is not None else 0
+            yield Change(
+                part="table", name=name, kind=kind, sentence=f"table {name} {kind}: {rows:,} rows"
+            )
+            continue
+        if ours.digest == theirs.digest:
+            continue
+        grown = sorted(theirs.rows.keys() - ours.rows.keys())
+        gone = sorted(ours.rows.keys() - theirs.rows.keys())
+        other = sorted(
+            key
+            for key in ours.rows.keys() & theirs.rows.keys()
+            if ours.rows[key] != theirs.rows[key]
+        )
+        said = [
+            f"{word} {len(keys):,} ({_some(keys)})"
+            for word, keys in (("gains", grown), ("loses", gone), ("changes", other))
+            if keys
+        ]
+        if ours.columns != theirs.columns or ours.key != theirs.key:
+            said.append("has other columns")
+        yield Change(
+            part="table",
+            name=name,
+            kind="changed",
+            sentence=f"table {name} {' and '.join(said)}, now {len(theirs.rows):,} rows",
+            before=[*gone, *other][:NAMED_ITEMS],
+            after=[*grown, *other][:NAMED_ITEMS],
         )
 
 

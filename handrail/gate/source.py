@@ -78,8 +78,6 @@ def lookalike(text: str) -> str:
             for script in ("CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE", "COPTIC"):
                 if script in scripts:
                     return f"the letter {unicodedata.name(scripts[script])}"
-    if len(text) == 1 and not text.isascii() and text.isalpha():
-        return f"the letter {unicodedata.name(text, '?')}"
     return ""
 
 

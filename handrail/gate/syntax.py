@@ -17,8 +17,6 @@ from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
 
-from handrail.gate.source import lookalike
-
 MAX_TEXT = 4_000
 """Longest condition, characters."""
 MAX_EXPR_NODES = 500
@@ -224,10 +222,10 @@ def _unreadable(source: str, at: int) -> ExprError:
     if c in "&|":
         word = "and" if c == "&" else "or"
         return ExprError(at, f"a single `{c}`", f"`{word}`", f"write `{word}`")
-    odd = lookalike(c)
-    if odd:
+    if c.isalpha():
+        what = f"the letter {unicodedata.name(c, repr(c))}"
         fix = "type the name anew; texts stand in quotes"
-        return ExprError(at, odd, "names with letters a to z", fix)
+        return ExprError(at, what, "names with letters a to z", fix)
     return ExprError(at, f"the character {c!r}", "a condition", "see docs/reference/policy.md")
 
 

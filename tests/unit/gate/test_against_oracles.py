@@ -6,10 +6,12 @@ zero and overflow are ours to define (unknown), so CEL gets expressions without 
 
 from __future__ import annotations
 
+import json
 import math
 import random
 import warnings
 from collections.abc import Callable
+from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -19,6 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from handrail import gate
+from handrail.gate.language import WEEKDAYS
 
 HEAD = """\
 handrail: 1
@@ -79,6 +82,8 @@ def text(e: Expr) -> str:
         return f"{op}({text(args[0])})"
     if op in ("contains", "startsWith", "endsWith"):
         return f"{op}({text(args[0])}, {text(args[1])})"
+    if op in ("exists", "all"):
+        return f"{op}({text(args[0])}, x, {text(args[1])})"
     if op == "in some":
         return f"({text(args[0])} in lists.some)"
     if op == "in array":
@@ -107,6 +112,13 @@ def naive(e: Expr, facts: Facts) -> Any:
     if op == "?":
         test = naive(args[0], facts)
         return None if test is None else naive(args[1] if test else args[2], facts)
+    if op in ("exists", "all"):
+        items = naive(args[0], facts)
+        if items is None:
+            return None
+        found = {naive(args[1], {**facts, "x": item}) for item in items}
+        decisive = op == "exists"
+        return decisive if decisive in found else None if None in found else not decisive
     if op == "in array":
         value = naive(args[0], facts)
         return None if value is None else value in args[1]
@@ -167,6 +179,10 @@ def string(draw: Draw) -> Expr:
     return ("str", draw(st.sampled_from(["", "a", "ab", "é"])))
 
 
+ITEM = ("field", "x")
+"""What `exists` and `all` bind."""
+
+
 def boolean(draw: Draw, depth: int) -> Expr:
     kind = draw(st.sampled_from(["leaf", "and", "or", "and", "or", "not", "?"]))
     if depth and kind != "leaf":
@@ -188,6 +204,24 @@ def boolean(draw: Draw, depth: int) -> Expr:
             string(draw),
         ),
         lambda: (compare, ("size", named), ("num", "1")),
+        lambda: (
+            draw(st.sampled_from(["exists", "all"])),
+            ("field", "l1"),
+            draw(
+                st.sampled_from(
+                    [
+                        ("==", ITEM, named),
+                        ("startsWith", ITEM, named),
+                        (
+                            "or",
+                            ("==", ITEM, ("str", "a")),
+                            (compare, number(draw, 1), ("num", "1")),
+                        ),
+                        ("and", ("field", "b1"), ("!=", ITEM, ("str", ""))),
+                    ]
+                )
+            ),
+        ),
     ]
     return draw(st.sampled_from(leaves))()
 
@@ -309,6 +343,18 @@ def random_boolean(r: random.Random, depth: int) -> Expr:
             ("in array", s, ("a", "c", "")),
             (r.choice(["contains", "startsWith", "endsWith"]), s, other),
             (r.choice(["==", ">"]), ("size", s), ("num", "1")),
+            (
+                r.choice(["exists", "all"]),
+                ("field", "l1"),
+                r.choice(
+                    [
+                        ("==", ITEM, s),
+                        ("or", ("startsWith", ITEM, ("str", "a")), ("field", "b1")),
+                        ("and", ("==", s, ITEM), (">", random_number(r, 1), ("field", "f2"))),
+                        ("not", ("in", ITEM, ("field", "l1"))),
+                    ]
+                ),
+            ),
         ]
     )
 
@@ -316,7 +362,9 @@ def random_boolean(r: random.Random, depth: int) -> Expr:
 def cel_text(e: Expr) -> str:
     op, *args = e
     if op == "field":
-        return f"r.{args[0]}"
+        return args[0] if args[0] == "x" else f"r.{args[0]}"
+    if op in ("exists", "all"):
+        return f"{cel_text(args[0])}.{op}(x, {cel_text(args[1])})"
     if op in ("num", "str"):
         return text(e)
     if op == "not":
@@ -347,7 +395,8 @@ def random_facts(r: random.Random) -> Facts:
     return {name: value for name, value in whole.items() if r.random() > 0.18}
 
 
-def test_agrees_with_googles_cel() -> None:
+def google() -> Any:
+    """Google's CEL, or a skip that says what is missing."""
     try:
         from cel_expr_python import cel
     except ImportError:
@@ -357,6 +406,11 @@ def test_agrees_with_googles_cel() -> None:
             stacklevel=1,
         )
         pytest.skip("needs cel-expr-python")
+    return cel
+
+
+def test_agrees_with_googles_cel() -> None:
+    cel = google()
     r = random.Random(20261121)
     env = cel.NewEnv(variables={"r": cel.Type.DYN})
     cells = unknown = 0
@@ -378,6 +432,68 @@ def test_agrees_with_googles_cel() -> None:
                 cells += 1
                 unknown += wanted is None
     assert cells == 6_000 and unknown > 300
+
+
+TRAPS = [
+    ("size(s1) == 2", "size(r.s1) == 2", {"s1": "é😀"}, True),
+    ('matches(s1, "x$")', 'r.s1.matches("x$")', {"s1": "x\n"}, False),
+    ('matches(s1, "^[\\\\d]$")', 'r.s1.matches("^[\\\\d]$")', {"s1": "\u0661"}, False),
+    ('matches(s1, "^\\\\w+$")', 'r.s1.matches("^\\\\w+$")', {"s1": "é"}, False),
+    ('matches(s1, "b")', 'r.s1.matches("b")', {"s1": "abc"}, True),
+    ('matches(s1, "(?i)É")', 'r.s1.matches("(?i)É")', {"s1": "é"}, True),
+    ('contains(s1, "")', 'r.s1.contains("")', {"s1": "a"}, True),
+    ('startsWith(s1, "e\u0301")', 'r.s1.startsWith("e\u0301")', {"s1": "é"}, False),
+    ('s1 == "A"', 'r.s1 == "A"', {"s1": "a"}, False),
+    ("b1 or d1 > 1", "r.b1 || r.d1 > 1.0", {"b1": True}, True),
+    ("b1 and d1 > 1", "r.b1 && r.d1 > 1.0", {"b1": False}, False),
+    ("b1 and d1 > 1", "r.b1 && r.d1 > 1.0", {"b1": True}, None),
+    ("(b1 ? d1 : f1) > 1", "(r.b1 ? r.d1 : r.f1) > 1.0", {"f1": 2.0}, None),
+    ("(b1 ? d1 : f1) > 1", "(r.b1 ? r.d1 : r.f1) > 1.0", {"b1": False, "f1": 2.0}, True),
+    ("l1.all(x, x == s1)", "r.l1.all(x, x == r.s1)", {"l1": []}, True),
+    ("l1.exists(x, x == s1)", "r.l1.exists(x, x == r.s1)", {"l1": []}, False),
+    ("l1.exists(x, x == s1)", "r.l1.exists(x, x == r.s1)", {"s1": "a"}, None),
+]
+"""What engines disagree about (ours, CEL's spelling, facts, answer)."""
+
+
+@pytest.mark.parametrize(("mine", "theirs", "facts", "answer"), TRAPS)
+def test_traps_of_meaning(mine: str, theirs: str, facts: Facts, answer: bool | None) -> None:
+    policy = gate.load(HEAD + f"  - id: r\n    on_unknown: ignore\n    when: {mine}\n")
+    assert ours(policy, facts) == [answer]
+    cel = google()
+    program = cel.NewEnv(variables={"r": cel.Type.DYN}).compile(theirs)
+    said = program.eval(data={"r": facts}).value()
+    assert (said if isinstance(said, bool) else None) is answer
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "America/St_Johns", "Asia/Tokyo"])
+def test_parts_of_times_agree_with_googles_cel(zone: str) -> None:
+    cel = google()
+    env = cel.NewEnv(variables={"r": cel.Type.DYN})
+    r = random.Random(zone)
+    for _ in range(25):
+        moment = datetime.fromtimestamp(r.randrange(0, 2_000_000_000), UTC)
+        written = moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+        def theirs(part: str, written: str = written) -> int:
+            program = env.compile(f'timestamp("{written}").{part}("{zone}")')
+            return int(program.eval(data={"r": {}}).value())
+
+        expected = {
+            "hour": theirs("getHours"),
+            "day": theirs("getDate"),
+            "month": theirs("getMonth") + 1,
+            "weekday": WEEKDAYS[theirs("getDayOfWeek") - 1],
+        }
+        lines = "".join(
+            f'  - id: {name}\n    when: {name}(at, "{zone}") == {json.dumps(value)}\n'
+            for name, value in expected.items()
+        )
+        policy = gate.load(HEAD + lines)
+        record = policy.ingest({})
+        at = int(moment.timestamp()) * 1_000_000
+        ruling = policy.evaluate(record, decision_id="d", evaluated_at=at)
+        assert {fired.rule for fired in ruling.fired} == set(expected), (written, zone)
 
 
 def test_doubles_follow_ieee_and_overflow_is_unknown() -> None:

@@ -154,3 +154,40 @@ def test_the_first_version_is_one_sentence() -> None:
     found = compare(None, read())
     assert only(found).sentence == ("The first version of launch: 4 rules, 2 cases, otherwise auto")
     assert (found.old, found.gate_changed, found.owners_changed) == (None, True, True)
+
+
+TABLED = BASE.replace(
+    "otherwise: auto\n",
+    """\
+tables:
+  caps:
+    key: source
+    columns: {cap: {type: decimal, places: 2, unit: USD}}
+    rows: {google: {cap: 100}, linkedin: {cap: 50}}
+checks:
+  pii: {run: support.pii, reads: [source], gives: {list: string}}
+groups: [source]
+otherwise: auto
+""",
+)
+
+
+def test_tables_checks_and_groups_are_told_in_words() -> None:
+    before = read(TABLED)
+    after = read(
+        TABLED,
+        ("google: {cap: 100}, linkedin: {cap: 50}", "google: {cap: 200}, bing: {cap: 50}"),
+        ("reads: [source]", "reads: [source, id]"),
+        ("groups: [source]\n", ""),
+    )
+    assert [change.sentence for change in compare(before, after).changes] == [
+        "table caps gains 1 (bing) and loses 1 (linkedin) and changes 1 (google), now 2 rows",
+        "check pii: support.pii over source → support.pii over source, id",
+        "groups: source → nothing",
+    ]
+    added = [change.sentence for change in compare(read(), before).changes]
+    assert added == [
+        "table caps added: 2 rows",
+        "check pii added: support.pii over source",
+        "groups: nothing → source",
+    ]

@@ -195,7 +195,9 @@ def test_letters_that_look_alike_are_named(body: str, says: str) -> None:
     assert says in told(body)
 
 
-@pytest.mark.parametrize("text", ["Привет мир", "Ελλάδα", "5 µs", "naïve", "東京 tower", "Straße"])
+@pytest.mark.parametrize(
+    "text", ["Привет мир", "Ελλάδα", "5 µs", "naïve", "東京 tower", "Straße", "é", "я"]
+)
 def test_whole_words_of_any_script_are_texts_like_others(text: str) -> None:
     assert told(rule(f'text == "{text}"')) == ""
 
