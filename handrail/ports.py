@@ -592,6 +592,10 @@ class Transaction(Protocol):
         """Every row that `verify --against-state` compares with the folded log."""
 
 
+MISSED = "*"
+"""The topic under which a store says that news of other processes may be missing."""
+
+
 class Store(Protocol):
     """Durable, transactional. `write` acknowledges only what is safe against a power cut."""
 
@@ -622,7 +626,7 @@ class Store(Protocol):
         """Call `listener(topics, earliest due)` after each commit; returns how to stop it.
 
         Called on the writer's thread: it must be quick and never call the store. Commits of other
-        processes are told too, a moment later. The topic `*` says that news may have been missed:
+        processes are told too, a moment later. The topic `MISSED` says that news may be missing:
         anything may have happened.
         """
 

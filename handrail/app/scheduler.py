@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from handrail.flow import Ports, checkpoint, deliver, let_go, mend, sweep, tick
 from handrail.model.errors import HandrailError
-from handrail.ports import Anchor, Channel, Signer
+from handrail.ports import MISSED, Anchor, Channel, Signer
 
 MOST_DUE = 10_000
 """Moments remembered; what falls due beyond these waits for the next regular look."""
@@ -57,6 +57,8 @@ class Scheduler:
         last = anchor.last()
         self._anchored = last.size if last else 0
         self._stopped = False
+        self._look = False
+        """Whether the loop is to look at once, also where it pauses after a failure."""
         self._moments: dict[str, int] = {}
         self._moment_at = 0
         """When the clock hands something in next, µs UTC; 0: to be looked up."""
@@ -75,9 +77,13 @@ class Scheduler:
         """A commit happened, after which the earliest thing falls due at `due` (µs UTC)."""
         with self._condition:
             self._grown = True
-            if "policies" in topics or "*" in topics:
+            if "policies" in topics or MISSED in topics:
                 self._moment_at = 0
                 self._changes += 1
+            if MISSED in topics:
+                # The store is back, or hears again: whatever it waited for is looked at now.
+                self._look = True
+                self._condition.notify()
             if due is not None and len(self._due) < MOST_DUE:
                 heapq.heappush(self._due, due)
                 if self._due[0] == due:
@@ -161,13 +167,14 @@ class Scheduler:
                 pause = self._failed(pause, "it goes on after %s", type(error).__name__)
             until = time.monotonic() + (pause or self._ports.settings.sweep_seconds)
             with self._condition:
-                while not self._stopped:
+                while not self._stopped and not self._look:
                     left = until - time.monotonic()
                     if not pause and self._due:
                         left = min(left, (self._due[0] - self._now_us()) / 1_000_000)
                     if left <= 0:
                         break
                     self._condition.wait(left)
+                self._look = False
                 if self._stopped:
                     return
 

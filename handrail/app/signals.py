@@ -8,6 +8,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 
+from handrail.ports import MISSED
+
 Wake = Callable[[str], None]
 """Called with the topic, on the writer's thread: quick, and never calls the store."""
 
@@ -40,13 +42,14 @@ class Signals:
         return stop
 
     def notify(self, topics: frozenset[str]) -> None:
-        """Wake the listeners of these topics."""
+        """Wake the listeners of these topics; of all, where news may be missing."""
         with self._lock:
-            found = [(name, wake) for name in topics for wake in self._listeners.get(name, ())]
+            names = tuple(self._listeners) if MISSED in topics else topics
+            found = [(name, wake) for name in names for wake in self._listeners.get(name, ())]
         for name, wake in found:
             wake(name)
 
     def close(self) -> None:
         """Wake everybody for the last time."""
         self.closed = True
-        self.notify(frozenset(self._listeners))
+        self.notify(frozenset((MISSED,)))

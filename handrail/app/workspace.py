@@ -37,7 +37,7 @@ from handrail.flow import Ports, Shelf, create_log, rolled_back
 from handrail.model.errors import BadInput, Conflict, HandrailError, Unavailable
 from handrail.model.wire import time_text
 from handrail.packs.checks import CHECKS
-from handrail.ports import Caller, Channel, Checkpoint, Steps, no_steps
+from handrail.ports import MISSED, Caller, Channel, Checkpoint, Steps, no_steps
 from handrail.settings import Settings
 from handrail.store.clock import now_us
 
@@ -290,7 +290,7 @@ class Workspace:
 
     def _heard(self, topics: frozenset[str], due: int | None) -> None:
         self.scheduler.heard(topics, due)
-        if due is not None:
+        if due is not None or MISSED in topics:
             self.courier.heard()
         self.signals.notify(topics)
 

@@ -19,14 +19,12 @@ import psycopg
 from psycopg import sql
 
 from handrail.model.errors import Unavailable
+from handrail.ports import MISSED
 from handrail.store.postgres.failures import first_line
 
 Listener = Callable[[frozenset[str], int | None], None]
 
-EVERYTHING = frozenset(("*",))
-"""Told where wake-ups may have been missed."""
-
-RETRY_SECONDS = (0.05, 0.2, 1.0, 2.0)
+RETRY_SECONDS = (0.05, 0.2, 0.5)
 """Pauses between attempts to connect again; the last one repeats."""
 
 _log = logging.getLogger("handrail.store")
@@ -101,7 +99,7 @@ class ListenThread:
                     name = sql.Identifier(self._channel)
                     connection.execute(sql.SQL("LISTEN {}").format(name))
                     if missed:
-                        self._listeners.tell(EVERYTHING, None)
+                        self._listeners.tell(frozenset((MISSED,)), None)
                     failures, missed = 0, True
                     self.ready.set()
                     self._hear(connection)

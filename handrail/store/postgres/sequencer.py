@@ -37,6 +37,9 @@ MAX_PAYLOAD = 7_800
 PAUSE_SECONDS = 0.01
 """Least time between two batches of the background thread, so that commits share them."""
 
+LONGEST_SECONDS = 0.5
+"""Pause after a failure grows up to this: a database that is back is found again soon."""
+
 LOOK_SECONDS = 1.0
 """The thread looks at least this often: another process may have died before it numbered."""
 
@@ -234,7 +237,7 @@ class SequencerThread:
                 self._damaged(str(error))
                 break
             except (psycopg.Error, Unavailable) as error:
-                pause = min(2.0, pause * 2)
+                pause = min(LONGEST_SECONDS, pause * 2)
                 _log.warning(
                     "the log cannot be numbered now: %s; what is staged waits, next try in %.1f s",
                     first_line(error),
@@ -246,7 +249,7 @@ class SequencerThread:
                 self._wanted.set()
             except Exception:
                 _log.exception("the sequencer of the log met an error of its own; it goes on")
-                pause = min(2.0, pause * 2)
+                pause = min(LONGEST_SECONDS, pause * 2)
                 if connection is not None:
                     connection.close()
                 connection = None

@@ -12,7 +12,9 @@ from handrail.app import LOCAL, Workspace
 from handrail.app.scheduler import Scheduler
 from handrail.channels import FileAnchor
 from handrail.model.commands import GetDecision, Submit
+from handrail.model.errors import Unavailable
 from handrail.model.feedback import Notice
+from handrail.ports import MISSED
 from handrail.settings import Settings
 
 
@@ -126,6 +128,41 @@ def test_the_log_is_anchored_after_so_many_entries(folder: Path) -> None:
         assert last.size >= 20
         workspace.scheduler.step()
         assert len(workspace.anchor.all()) == 1
+
+
+def test_a_store_that_is_back_ends_the_pause_after_a_failure(
+    still: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import threading
+
+    from handrail.app import scheduler
+
+    tried, recovered = threading.Event(), threading.Event()
+
+    def sweep(ports: object) -> int:
+        if not tried.is_set():
+            raise Unavailable("the database is away")
+        recovered.set()
+        return 0
+
+    def failed(self: Scheduler, pause: float, sentence: str, what: object) -> float:
+        tried.set()
+        return 3600.0
+
+    monkeypatch.setattr(scheduler, "sweep", sweep)
+    monkeypatch.setattr(Scheduler, "_failed", failed)
+    loop = Scheduler(
+        still.ports,
+        channels=[],
+        signer=still.signer,
+        anchor=FileAnchor(still.paths.anchor),
+        now_us=Clock(),
+    )
+    loop.start()
+    assert tried.wait(30)
+    loop.heard(frozenset({MISSED}), None)
+    assert recovered.wait(30)
+    loop.stop()
 
 
 def test_a_failure_does_not_end_the_loop(

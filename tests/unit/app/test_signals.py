@@ -11,6 +11,7 @@ from handrail.app import LOCAL, Service, Signals, Workspace
 from handrail.errors import BadInput, Unavailable
 from handrail.flow import Ports
 from handrail.model.commands import Submit, WaitOutcome, WaitOutcomes
+from handrail.ports import MISSED
 
 
 def test_only_who_subscribed_is_woken() -> None:
@@ -21,6 +22,14 @@ def test_only_who_subscribed_is_woken() -> None:
     signals.notify(frozenset({"a"}))
     stop()
     assert seen == ["b"]
+
+
+def test_everybody_is_woken_by_their_own_topic_where_news_may_be_missing() -> None:
+    """A server that could not hear the others does not leave its callers waiting to the end."""
+    signals, seen = Signals(), []
+    signals.subscribe(["outcome:d_1", "outcome:d_2"], seen.append)
+    signals.notify(frozenset({MISSED}))
+    assert sorted(seen) == ["outcome:d_1", "outcome:d_2"]
 
 
 def test_a_listener_may_stop_while_it_is_woken() -> None:
