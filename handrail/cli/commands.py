@@ -31,6 +31,7 @@ COMMANDS = (
     "check",
     "gate",
     "backtest",
+    "record",
     "submit",
     "wait",
     "withdraw",

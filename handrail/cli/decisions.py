@@ -126,3 +126,57 @@ def _print(shell: Shell, view: DecisionView) -> None:
         shell.say(f"run: {view.grant.id} is {view.grant.state}")
     for label in view.labels:
         shell.say(f"label from {visible(label.source)}: {value_text(label.truth)}")
+
+
+@app.command("replay")
+def replay_(
+    ctx: typer.Context,
+    hindsight: Annotated[
+        bool,
+        typer.Option(
+            "--hindsight", help="With every observation known by now, whenever it was recorded."
+        ),
+    ] = False,
+) -> None:
+    """Rule every stored decision once more, out of the log, and name those that come out otherwise.
+
+    Without --hindsight none does: the exit code is 1 where one has other figures or another lane.
+    With it, those are named that late observations would have ruled otherwise. Only reads.
+    """
+    from handrail.app.reading import read_store
+    from handrail.flow import Replayed
+
+    shell = shell_of(ctx)
+    count = lanes = figures = 0
+
+    def told(one: Replayed) -> None:
+        stored, again = one.stored, one.again
+        changed = {
+            name: [stored.aggregates.get(name), value]
+            for name, value in again.aggregates.items()
+            if stored.aggregates.get(name) != value
+        }
+        if shell.json:
+            shell.document(
+                {
+                    "decision_id": stored.decision_id,
+                    "policy": stored.policy,
+                    "lane": [stored.lane, again.lane],
+                    "aggregates": changed,
+                }
+            )
+            return
+        saw = ", ".join(f"{name} {old} → {new}" for name, (old, new) in changed.items())
+        lane = f"{stored.lane} → {again.lane}" if one.lane_differs else f"{stored.lane} as before"
+        shell.say(f"{stored.decision_id} {stored.policy.partition('@')[0]}: {lane}; {saw}")
+
+    with read_store(shell.workspace) as reading:
+        for one in reading.replayed(hindsight=hindsight):
+            count += 1
+            lanes += one.lane_differs
+            figures += one.aggregates_differ
+            if one.lane_differs or one.aggregates_differ:
+                told(one)
+    shell.say(f"{count:,} decisions, {figures:,} with other figures, {lanes:,} in another lane")
+    if (lanes or figures) and not hindsight:
+        raise typer.Exit(1)

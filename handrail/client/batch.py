@@ -315,7 +315,7 @@ def record(
                 f"the table has no column {name!r}; its columns are {', '.join(there)}", "/rows"
             )
     numbered = enumerate(found)
-    answered: list[Recording] = []
+    answered: list[tuple[int, Recording]] = []
     read_by: tuple[str, ...] = ()
     while chunk := list(islice(numbered, CHUNK)):
         sent: list[tuple[int, Row]] = []
@@ -325,7 +325,7 @@ def record(
             except BadInput as error:
                 if on_bad != "skip":
                     raise
-                answered.append(Recording(status="bad", error=problem_of(error)))
+                answered.append((index, Recording(status="bad", error=problem_of(error))))
         if not sent:
             continue
         answer: Recorded = transport.call(
@@ -341,12 +341,13 @@ def record(
                 wrong = error_of(one.error)
                 wrong.add_note(f"in row {index} of what was recorded, key {row.key}")
                 raise wrong
-            answered.append(one)
+            answered.append((index, one))
+    answers = [one for _, one in sorted(answered, key=lambda pair: pair[0])]
     counts = {
-        status: sum(1 for one in answered if one.status == status)
+        status: sum(1 for one in answers if one.status == status)
         for status in ("recorded", "repeated", "late", "bad")
     }
-    return Recorded(stream=stream, read_by=read_by, rows=tuple(answered), **counts)
+    return Recorded(stream=stream, read_by=read_by, rows=tuple(answers), **counts)
 
 
 def _observation(row: Any, key: str, at: str, pointer: str) -> Row:

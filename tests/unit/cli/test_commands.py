@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -682,3 +683,71 @@ def test_interrupting_a_wait_ends_quietly(line: Line) -> None:
     assert process.returncode == 130
     assert "Traceback" not in err
     assert line("decisions") == 0
+
+
+# ------------------------------------------------------------------------------- recording
+
+
+SPENT = """
+handrail: 1
+workflow: pay
+owners: [team:x]
+fields: {account: string}
+aggregates:
+  spent: {sum: spend, places: 2, over: events:ads, by: [account], window: 7d}
+  rows: {count: events, over: events:ads, window: 7d}
+otherwise: auto
+rules: [{id: much, when: spent > 100}]
+route: [{to: team:x, silence: block}]
+"""
+
+
+def test_the_rows_of_a_file_are_recorded_once(
+    line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (line.workspace / "policies" / "pay.yaml").write_text(SPENT)
+    day = (datetime.now(UTC) - timedelta(days=1)).date().isoformat()
+    lines = ["Row ID,Day,account,Spend", f"1,{day},a,60.25", f"2,{day},a,", f"3,{day},a,ten",
+             f",{day},a,5", "5,someday,a,5", f"6,{day},a,40"]  # fmt: skip
+    (tmp_path / "ads.csv").write_text("\n".join(lines) + "\n")
+    command = ("record", "ads", "--input", "ads.csv", "--key", "Row ID", "--at", "Day")
+    assert line.json(*command) == {
+        "stream": "ads",
+        "recorded": 3,
+        "repeated": 0,
+        "late": 0,
+        "bad": 3,
+        "read_by": ["pay/rows", "pay/spent"],
+    }
+    bad = [json.loads(one) for one in (tmp_path / "ads.bad.jsonl").read_text().splitlines()]
+    assert [one["row"] for one in bad] == [3, 4, 5]
+    assert "as pay/spent read it" in bad[0]["error"]["detail"]
+    assert line(*command) == 0
+    assert "0 recorded, 3 repeated, 0 too late, 3 bad" in line.out
+    assert "read by pay/rows, pay/spent" in line.out
+    assert "ads.csv: row 5: " in line.err
+    ruling = line.json("submit", "pay", "account=a", code=1)
+    assert ruling["aggregates"] == {"spent": "100.25", "rows": 3}
+    assert line("record", "ads", "--input", "ads.csv", "--key", "no", "--at", "Day") == 2
+    assert "its columns are Row ID, Day, account, Spend" in line.err
+
+
+def test_a_replay_is_what_happened_and_hindsight_is_not(
+    line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (line.workspace / "policies" / "pay.yaml").write_text(SPENT)
+    moment = (datetime.now(UTC) - timedelta(hours=5)).isoformat()
+    rows = [{"id": n, "at": moment, "account": "a", "spend": 90} for n in range(2)]
+    for number, row in enumerate(rows):
+        (tmp_path / "ads.jsonl").write_text(json.dumps(row) + "\n")
+        assert line("record", "ads", "--input", "ads.jsonl", "--key", "id") == 0
+        assert line("submit", "pay", "account=a", "--key", f"k{number}") == number
+    assert line("decisions", "replay") == 0
+    assert "2 decisions, 0 with other figures, 0 in another lane" in line.out
+    assert line("decisions", "replay", "--hindsight") == 0
+    assert "pay: pass → hold; " in line.out and "spent 90.00 → 180.00" in line.out
+    assert "2 decisions, 1 with other figures, 1 in another lane" in line.out
+    found = line.json("decisions", "replay", "--hindsight")
+    assert found["lane"] == ["pass", "hold"] and found["aggregates"]["rows"] == [1, 2]

@@ -466,3 +466,25 @@ def test_a_requester_sees_where_it_stands_and_not_what_others_said(scene: Scene)
     assert view.review["holders"] == ["voter@example.org"] and view.review["due"]
     assert view.review["to"] == ["team:refunds", "role:director"]
     assert view.grant is None
+
+
+def test_recording_takes_rights_wherever_the_stream_is_read() -> None:
+    office = Office()
+    office.policy(REFUND + READS)
+    office.policy(ELSEWHERE)
+    one = office.token("one", "events:record")
+    both = office.token("both", "events:record", workflows=("refund", "payout"))
+    every = office.token("every", "events:record", workflows=("*",))
+
+    def rows(number: int) -> list[c.Row]:
+        return [c.Row(key=f"k{number}", at="2026-09-20T08:00:00Z")]
+
+    assert office.send(c.Record(stream="spend", rows=rows(1)), one).recorded == 1
+    with pytest.raises(Denied):  # nobody reads it, and who reads it one day is not known
+        office.send(c.Record(stream="other", rows=rows(1)), one)
+    assert office.send(c.Record(stream="other", rows=rows(1)), every).recorded == 1
+    office.policy(ELSEWHERE + READS)
+    with pytest.raises(Denied):
+        office.send(c.Record(stream="spend", rows=rows(2)), one)
+    assert office.send(c.Record(stream="spend", rows=rows(2)), both).recorded == 1
+    office.store.close()
