@@ -10,12 +10,14 @@ The closures of the type check remain the reference; tests compare the two.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from types import CodeType, FunctionType
 from typing import Any
 
+from handrail.gate import explain
 from handrail.gate.draft import Draft, DraftRule, Row
 from handrail.gate.emit import UNSET, Emitter, Table, conjuncts, equality, together
 from handrail.gate.syntax import Expr
@@ -27,6 +29,8 @@ FEW = 16
 """Most values under which one rule is filed."""
 LEVELS = 3
 """Most fields that rules are filed by, one within the other."""
+RARE = 8
+"""How often a row fires before its terms are worth compiling."""
 WORTH = 2.0
 """Rules that a look-up must save on average to be worth it."""
 
@@ -88,6 +92,7 @@ class Program:
         self.findings: list[Finding] = []
         self.terms: list[Callable[[Fields, Rest], tuple[Term, ...]]] = []
         """By row: the comparisons that made it true, with their values."""
+        self._fires: Counter[int] = Counter()
         self._sources: list[str] = []
         self._told: dict[tuple[str, bool], str] = {}
         self.lazy = [value.slot for value in draft.values]
@@ -150,7 +155,12 @@ class Program:
     # ---------------------------------------------------------------- terms
 
     def _tell(self, at: int, row: Row, fields: Fields, rest: Rest) -> tuple[Term, ...]:
-        """Compiles itself when the row first fires, and takes its own place."""
+        """Tells by the reference while the row rarely fires, then compiles and takes its place."""
+        self._fires[at] += 1
+        if self._fires[at] <= RARE:
+            env = self.everything(fields, rest, self.lazy)
+            held = explain.tell(row.when, env, self.draft.scope, row.source)
+            return tuple(one.term(env) for one in held)
         name = self.table.fresh("h")
         self.terms[at] = made = self._made(name, self._terms(row, name))
         found: tuple[Term, ...] = made(fields, rest)

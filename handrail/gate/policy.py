@@ -950,8 +950,23 @@ def _load(
     require_cases: bool,
     checks: Mapping[str, Check] | None,
 ) -> tuple[Policy | None, list[Mistake]]:
+    given = (text, path, read_file, run_cases, require_cases, checks)
+    policy, mistakes = _attempt(*given, quick=True)
+    # A file with a mistake is read again, thoroughly: then every place is right.
+    return _attempt(*given, quick=False) if mistakes else (policy, mistakes)
 
-    root, decoded, mistakes = read(text, path)
+
+def _attempt(
+    text: str | bytes,
+    path: str,
+    read_file: Callable[[str], bytes] | None,
+    run_cases: bool,
+    require_cases: bool,
+    checks: Mapping[str, Check] | None,
+    *,
+    quick: bool,
+) -> tuple[Policy | None, list[Mistake]]:
+    root, decoded, mistakes = read(text, path, quick=quick)
     if root is None:
         return None, mistakes
     reader = Reader(path, decoded, read_file)

@@ -121,6 +121,12 @@ def read_bool(value: Any) -> bool:
 
 def _exact(value: Any) -> Decimal:
     """A number of any arriving type, exactly; `Wrong` for what is no finite number."""
+    if (
+        type(value) is Decimal
+        and value.is_finite()
+        and -MAX_DIGITS <= value.adjusted() < MAX_DIGITS
+    ):
+        return value
     if isinstance(value, bool):
         raise Wrong(f"is {shown(value)}; expected a number (true and false are none)")
     if isinstance(value, int):
@@ -161,6 +167,8 @@ def read_int(value: Any) -> int:
 def read_double(value: Any) -> float:
     if type(value) is float and math.isfinite(value):
         return value
+    if type(value) is int and -MAX_INT <= value <= MAX_INT:
+        return float(value)
     if isinstance(value, float):
         if not math.isfinite(value):
             raise Wrong(f"is {value!r}; expected a finite number")

@@ -24,6 +24,12 @@ POLICIES = int(os.environ.get("HANDRAIL_FUZZ", "12"))
 START = int(os.environ.get("HANDRAIL_FUZZ_SEED", "0"))
 
 
+@pytest.fixture(autouse=True)
+def _compile_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Terms are told by the compiled functions from the first time on."""
+    monkeypatch.setattr("handrail.gate.compile.RARE", 0)
+
+
 def codes(policy: gate.Policy, record: Record, given: dict[str, Any]) -> tuple[Any, Any]:
     """(generated, reference) codes of one record."""
     program = policy._program
