@@ -26,13 +26,13 @@ from handrail.model.modes import OnUnknown
 from handrail.model.ruling import Term
 
 FEW = 16
-"""Most values under which one rule is filed."""
+"""Most values under which one row is filed."""
 LEVELS = 3
 """Most fields that rules are filed by, one within the other."""
 RARE = 8
 """How often a row fires before its terms are worth compiling."""
 WORTH = 2.0
-"""Rules that a look-up must save on average to be worth it."""
+"""Rows that a look-up must save on average to be worth it."""
 
 Fields = Sequence[Any]
 Rest = list[Any]
@@ -94,7 +94,7 @@ class Program:
         """By row: the comparisons that made it true, with their values."""
         self._fires: Counter[int] = Counter()
         self._sources: list[str] = []
-        self._told: dict[tuple[str, bool], str] = {}
+        self._told: dict[tuple[int, bool], str] = {}
         self.lazy = [value.slot for value in draft.values]
         if draft.money is not None:
             self.lazy.append(draft.money.slot)
@@ -168,24 +168,24 @@ class Program:
 
     def _terms(self, row: Row, name: str) -> str:
         teller = Teller(self.table)
-        lines = teller.statements(row.when, row.source, True, self._inner)
+        lines = teller.statements(row.when, row.source, True, self._apart)
         if not lines:
             lines = [f"h.append({teller.term(row.when, row.source, True)})"]
         elif not any(line.startswith("h.append") for line in lines):
             lines += ["if not h:", f"    h.append({teller.term(row.when, row.source, True)})"]
         return _function(name, "s, t", ["h = []", *lines, "return (*h,)"])
 
-    def _inner(self, value: str, want: bool) -> str:
-        """Name of the function that tells of a named value that came out as `want`."""
-        if (value, want) not in self._told:
-            self._told[value, want] = name = self.table.fresh("h")
-            symbol = self.draft.scope.symbols[value]
-            if symbol.expr is None:
-                raise AssertionError(f"{value} is no named value")
-            lines = Teller(self.table).statements(symbol.expr, symbol.text, want, self._inner)
-            source = _function(name, "s, t", ["h = []", *lines, "return h"])
-            self._later(name, lambda _: source)
-        return self._told[value, want]
+    def _apart(self, node: Expr, text: str, want: bool) -> str:
+        """Name of the function that tells of a part of a condition that came out as `want`."""
+        key = (id(node), want)
+        if key not in self._told:
+            self._told[key] = name = self.table.fresh("h")
+            self._later(name, partial(self._part_terms, node, text, want))
+        return self._told[key]
+
+    def _part_terms(self, node: Expr, text: str, want: bool, name: str) -> str:
+        lines = Teller(self.table).statements(node, text, want, self._apart)
+        return _function(name, "s, t", ["h = []", *lines, "return h"])
 
     # ---------------------------------------------------------------- rules
 
@@ -221,10 +221,11 @@ class Program:
         while len(done) < LEVELS:
             best, saved, chosen = -1, WORTH, {}
             for slot, asked in self._askable(block.rules, done).items():
-                values = {value for found in asked.values() for value in found}
-                met = sum(len(found) for found in asked.values()) / len(values)
-                if len(asked) - met >= saved:
-                    best, saved, chosen = slot, len(asked) - met, asked
+                rows = [values for sets in asked.values() for values in sets]
+                met = sum(map(len, rows)) / len(frozenset().union(*rows))
+                if len(rows) - met >= saved:
+                    best, saved = slot, len(rows) - met
+                    chosen = {at: frozenset().union(*sets) for at, sets in asked.items()}
             if best < 0:
                 break
             groups: dict[Any, list[_Rule]] = {None: []}
@@ -241,9 +242,10 @@ class Program:
 
     def _askable(
         self, rules: list[_Rule], done: frozenset[int]
-    ) -> dict[int, dict[int, frozenset[Any]]]:
-        """By slot: the rules (by place) whose every row asks that field, with all values asked."""
-        found: dict[int, dict[int, frozenset[Any]]] = {}
+    ) -> dict[int, dict[int, list[frozenset[Any]]]]:
+        """By slot: the rules (by place) whose every row asks that field, with the values of each
+        row."""
+        found: dict[int, dict[int, list[frozenset[Any]]]] = {}
         for at, rule in enumerate(rules):
             by_slot: dict[int, list[frozenset[Any]]] = {}
             for part in rule.parts:
@@ -253,11 +255,11 @@ class Program:
                     if asked is not None and asked[0] not in done:
                         mine.setdefault(*asked)
                 for slot, values in mine.items():
-                    by_slot.setdefault(slot, []).append(values)
+                    if len(values) <= FEW:
+                        by_slot.setdefault(slot, []).append(values)
             for slot, sets in by_slot.items():
-                values = frozenset().union(*sets)
-                if len(sets) == len(rule.parts) and len(values) <= FEW:
-                    found.setdefault(slot, {})[at] = values
+                if len(sets) == len(rule.parts):
+                    found.setdefault(slot, {})[at] = sets
         return found
 
     def _under(self, rule: _Rule, slot: int, value: Any) -> _Rule:

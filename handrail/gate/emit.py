@@ -70,7 +70,7 @@ class Piece(NamedTuple):
     text: str
 
 
-class Test(NamedTuple):
+class Asked(NamedTuple):
     """A condition. After `possible` or `true` was evaluated, `again` says whether it is known."""
 
     possible: str
@@ -297,20 +297,20 @@ class Emitter:
 
     # ---------------------------------------------------------------- conditions
 
-    def three(self, test: Test) -> str:
+    def three(self, test: Asked) -> str:
         """True, False or None."""
         if not test.again:
             return test.true
         return f"(({test.again} or None) if {test.possible} else False)"
 
-    def test(self, node: Expr, sure: frozenset[str]) -> Test:
+    def test(self, node: Expr, sure: frozenset[str]) -> Asked:
         """A condition of any form."""
         op = node.op
         if op == "not":
             inner = self.test(node.args[0], sure)
             if not inner.again:
                 return _always(f"not {inner.true}")
-            return Test(f"not {inner.true}", f"not {inner.possible}", inner.again)
+            return Asked(f"not {inner.true}", f"not {inner.possible}", inner.again)
         if op in ("and", "or"):
             return self._joined(node, sure)
         if op == "?":
@@ -323,23 +323,23 @@ class Emitter:
             if node.name in sure:
                 return _always(place)
             x = self.local()
-            return Test(f"({x} := {place}) is not False", f"({x} := {place})", f"{x} is not None")
+            return Asked(f"({x} := {place}) is not False", f"({x} := {place})", f"{x} is not None")
         if op == "call" and node.name == "has":
             return _always(f"{self.load(self.symbol(node.args[0]))} is not None")
         if op == "call" and node.name in MACROS:
             return self._leaf(self._over(node, sure))
         return self._leaf(self._final(node, sure))
 
-    def _leaf(self, piece: Piece) -> Test:
+    def _leaf(self, piece: Piece) -> Asked:
         if not piece.guards:
             return _always(piece.text)
-        return Test(
+        return Asked(
             f"({' or '.join(g.unknown for g in piece.guards)} or {piece.text})",
             f"({' and '.join(g.known for g in piece.guards)} and {piece.text})",
             " and ".join(g.again for g in piece.guards),
         )
 
-    def _joined(self, node: Expr, sure: frozenset[str]) -> Test:
+    def _joined(self, node: Expr, sure: frozenset[str]) -> Asked:
         every = node.op == "and"
         parts = []
         for arg in node.args:
@@ -356,7 +356,7 @@ class Emitter:
             true = word.join(part.true for part in parts)
             text = f"(True if {true} else (False if {again} else None))"
         x = self.local()
-        return Test(f"({x} := {text}) is not False", f"({x} := {text})", f"{x} is not None")
+        return Asked(f"({x} := {text}) is not False", f"({x} := {text})", f"{x} is not None")
 
     def _choice_test(self, node: Expr, sure: frozenset[str]) -> Piece:
         asked, then, other = node.args
@@ -438,8 +438,8 @@ def _undefined(name: str, source: str) -> Any:
     raise AssertionError("a table without a program")
 
 
-def _always(text: str) -> Test:
-    return Test(text, text, "")
+def _always(text: str) -> Asked:
+    return Asked(text, text, "")
 
 
 def _contains(text: str, part: str) -> str:
@@ -473,7 +473,7 @@ def conjuncts(node: Expr) -> list[Expr]:
     return [node]
 
 
-def together(emitter: Emitter, parts: Sequence[Expr], sure: frozenset[str]) -> Test:
+def together(emitter: Emitter, parts: Sequence[Expr], sure: frozenset[str]) -> Asked:
     """All of `parts`: like a test of `and`, but its `again` asks each part where it lies.
 
     It may be asked after `possible` only.
@@ -486,7 +486,7 @@ def together(emitter: Emitter, parts: Sequence[Expr], sure: frozenset[str]) -> T
     if not any(test.again for test in tests):
         return _always(possible)
     again = " and ".join(test.again for test in tests if test.again)
-    return Test(possible, " and ".join(test.true for test in tests), again)
+    return Asked(possible, " and ".join(test.true for test in tests), again)
 
 
 def equality(node: Expr, symbols: dict[str, Symbol]) -> tuple[int, frozenset[Any]] | None:

@@ -122,7 +122,7 @@ class Policy:
     every: Every | None
     """When the clock hands it in; None: never."""
     cost: int
-    """AST node visits of one evaluation, at most."""
+    """AST node visits of deciding once, at most. What fired is visited again, to tell why."""
     cases: tuple[str, ...]
     """Names of the cases in the file."""
     origins: frozenset[str]

@@ -28,23 +28,27 @@ _RENDER: dict[str, Callable[[Any], str]] = {
 }
 _NONE: frozenset[str] = frozenset()
 
-Inner = Callable[[str, bool], str]
-"""Name of the function that tells of a named value: (name of the value, outcome)."""
+Apart = Callable[[Expr, str, bool], str]
+"""Name of a function that gives the terms of (node, its text, its outcome) as a list.
+
+What stands in a place that more than one path leads to is told apart, so that the text stays in
+proportion to the condition.
+"""
 
 
 class Teller(Emitter):
     """Emits one function that appends terms to `h`."""
 
-    def statements(self, node: Expr, source: str, want: bool, inner: Inner) -> list[str]:
+    def statements(self, node: Expr, source: str, want: bool, apart: Apart) -> list[str]:
         """Statements for `node`, known to be `want`; `source` is the text it was read from."""
         op = node.op
         if op == "not":
-            return self.statements(node.args[0], source, not want, inner)
+            return self.statements(node.args[0], source, not want, apart)
         if op in ("and", "or"):
             every = (op == "and") == want
             lines = []
             for item in node.args:
-                told = self.statements(item, source, want, inner)
+                told = self.statements(item, source, want, apart)
                 if every:
                     lines += told
                 elif told:
@@ -53,23 +57,22 @@ class Teller(Emitter):
             return lines
         if op == "?":
             asked, then, other = node.args
-            yes = self.statements(asked, source, True, inner)
-            yes += self.statements(then, source, want, inner)
-            no = self.statements(asked, source, False, inner)
-            no += self.statements(other, source, want, inner)
-            return [
-                f"if {self.three(self.test(asked, _NONE))}:",
-                *_indented(yes or ["pass"]),
-                "else:",
-                *_indented(no or ["pass"]),
-            ]
+            lines = [f"if {self.three(self.test(asked, _NONE))}:"]
+            for outcome, branch in ((True, then), (False, other)):
+                lines += [
+                    f"    h += {apart(asked, source, outcome)}(s, t)",
+                    f"    h += {apart(branch, source, want)}(s, t)",
+                    *(["else:"] if outcome else []),
+                ]
+            return lines
         if op == "lit" or (op == "call" and node.name == "has"):
             return []
         if op == "name":
             symbol = self.symbols[node.name]
             if symbol.expr is not None and symbol.expr.type.kind == "bool":
                 term = self.term(node, source, want)
-                return [f"h += {inner(node.name, want)}(s, t) or [{term}]"]
+                inside = apart(symbol.expr, symbol.text, want)
+                return [f"h += {inside}(s, t) or [{term}]"]
         return [f"h.append({self.term(node, source, want)})"]
 
     def term(self, node: Expr, source: str, want: bool) -> str:
