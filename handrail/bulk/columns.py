@@ -155,9 +155,6 @@ class Plan:
         self._places: dict[str, int] = {}
         self._reads_at = False
         self._base = policy.fields
-        if any("object" in (f.kind, f.of) for f in self._base):
-            self.rows_only = "the policy has nested fields"
-            return
         try:
             self._build()
         except _Whole as error:
@@ -567,7 +564,10 @@ class Plan:
             return result
 
         columns = [symbol.name for symbol in task.reads]
-        scalar = len(columns) == 1 and not isinstance(frame[columns[0]].dtype, pl.List)
+        if not columns:
+            return pl.Series([outcome(())], dtype=pl.Boolean).new_from_index(0, frame.height)
+        whole = pl.List | pl.Object
+        scalar = len(columns) == 1 and not isinstance(frame[columns[0]].dtype, whole)
         if scalar:
             values = frame[columns[0]]
             found = values.unique()
@@ -792,8 +792,8 @@ def _of_field(f: Field) -> _Value | None:
     column = pl.col(f.name)
     if f.kind in TEXTS:
         return _Text(column)
-    if f.kind == "bool":
-        return _Bool(column)
+    if f.kind in ("bool", "object"):
+        return _Bool(column)  # of an object it is known only that it is there
     if f.kind == "int":
         return Exact(column, 1, MAX_INT)
     if f.kind == "double":
@@ -804,9 +804,9 @@ def _of_field(f: Field) -> _Value | None:
         return Exact(column, 1, TIME_TOP)
     if f.kind == "duration":
         return Exact(column, 1, MAX_INT)
-    if f.kind == "list":
+    if f.kind == "list" and f.of != "object":
         return _Items(column, f.of or "string")
-    return None
+    return None  # lists of objects are asked by value
 
 
 def _rest(value: _Bool | _Text | _Items) -> tuple[Any, ...]:

@@ -29,6 +29,7 @@ import polars as pl
 from handrail.bulk.cells import read_cell
 from handrail.bulk.numbers import HIGH, LOW, TOP
 from handrail.gate import Policy, read_confidence
+from handrail.gate.draft import Plan
 from handrail.gate.values import MAX_INT, MAX_ITEMS, MAX_PERSON, MAX_TEXT, Wrong
 from handrail.model.errors import BadInput
 from handrail.model.policy import Field
@@ -65,11 +66,17 @@ def read(
     """
     size = frame.height
     odd = pl.repeat(False, size, dtype=pl.Boolean, eager=True)
-    readers = {plan.field.name: plan.read for plan in policy.draft.plans}
+    readers = _readers(policy.draft.plans)
     found = {field.name: header for header, field in columns}
-    made: list[pl.Series] = []
+    cells: dict[str, pl.Series] = {}
     for field in policy.fields:
         header = found.get(field.name)
+        if "object" in (field.kind, field.of):
+            if header is not None:  # objects in a cell are taken apart by the row path
+                odd = odd | frame[header].is_not_null()
+            if field.kind == "object":
+                continue
+            header = None
         if header is None:
             series = pl.repeat(None, size, dtype=_dtype(field), eager=True)
         else:
@@ -78,7 +85,19 @@ def read(
                 odd = odd | wrong
         if not field.optional and series.null_count():
             odd = odd | series.is_null()
-        made.append(series.alias(field.name))
+        cells[field.name] = series
+    for field in policy.fields:
+        if field.kind == "object":
+            # An object is there where a part of it has a value.
+            there = pl.repeat(False, size, dtype=pl.Boolean, eager=True)
+            for name, series in cells.items():
+                if name.startswith(field.name + "."):
+                    there = there | series.is_not_null()
+            if not field.optional:
+                odd = odd | ~there
+            blank = pl.repeat(None, size, dtype=pl.Boolean, eager=True)
+            cells[field.name] = blank.set(there, True)
+    made = [cells[field.name].alias(field.name) for field in policy.fields]
     if confidence is None:
         sure = pl.repeat(None, size, dtype=pl.Float64, eager=True)
     else:
@@ -93,6 +112,17 @@ def read(
     return Typed(pl.DataFrame(made), odd)
 
 
+def _readers(plans: Sequence[Plan]) -> dict[str, Callable[[Any], Any]]:
+    """What reads each field, those inside of objects by their dotted name."""
+    found: dict[str, Callable[[Any], Any]] = {}
+    for plan in plans:
+        if plan.field.kind == "object":
+            found.update(_readers(plan.parts))
+        else:
+            found[plan.field.name] = plan.read
+    return found
+
+
 def _read_sure(value: Any) -> Any:
     try:
         return read_confidence(value)
@@ -101,7 +131,7 @@ def _read_sure(value: Any) -> Any:
 
 
 def _dtype(field: Field) -> Any:
-    if field.kind == "list":
+    if field.kind == "list" and field.of != "object":
         return pl.List(_DTYPES[field.of or "string"])
     return _DTYPES.get(field.kind, pl.Boolean)
 

@@ -129,6 +129,37 @@ def test_parquet_is_the_same_both_ways(tmp_path: Path) -> None:
     assert same_both_ways(plan_columns(gate.load(POLICY), open_source(path)))["tally"]["bad"]
 
 
+def test_parts_of_objects_are_the_same_both_ways(tmp_path: Path) -> None:
+    path = tmp_path / "nested.csv"
+    path.write_text(
+        "id,buyer.name,buyer.tier,buyer.address.zip\n"
+        "1,ann,1,\n2,,,\n3,bo,,12345\n4,,2,\n5,cy,x,1\n6,  ,,\n7,dee,3,1\n"
+    )
+    loaded = gate.load(
+        """\
+handrail: 1
+workflow: nested
+owners: [team:a]
+route: [{to: team:a, silence: block}]
+fields:
+  id: string
+  buyer:
+    optional: true
+    object:
+      name: string
+      tier: {type: int, optional: true}
+      address: {object: {zip: {type: string, optional: true}}, optional: true}
+otherwise: auto
+rules:
+  - {id: nobody, when: not has(buyer)}
+  - {id: tier, on_unknown: ignore, when: buyer.tier > 2}
+  - {id: homeless, on_unknown: hold, when: not has(buyer.address) and has(buyer)}
+"""
+    )
+    found = same_both_ways(plan_columns(loaded, open_source(path)))
+    assert found["tally"]["bad"] == 2 and found["tally"]["fired"]["nobody"] == 2
+
+
 @pytest.mark.needs("data")
 @pytest.mark.parametrize(
     "name",
