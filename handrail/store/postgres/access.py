@@ -2,49 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from handrail.model import access as model
 from handrail.model.errors import Conflict
 from handrail.model.people import folded
-from handrail.store.codec import decode_limits, decode_texts, encode_limits, encode_texts
+from handrail.store.codec import encode_limits, encode_texts
 from handrail.store.postgres.queries import queries
 from handrail.store.postgres.session import Session
+from handrail.store.rows import identity_of, invitation_of, password_of, session_of, token_of
 
 _SQL = queries("access")
 _TOKEN = _SQL["token"]
 _SESSION = _SQL["session"]
-
-
-def _token(row: tuple[Any, ...]) -> model.Token:
-    return model.Token(
-        id=row[0],
-        name=row[1],
-        prefix=row[2],
-        scopes=decode_texts(row[3]),
-        workflows=decode_texts(row[4]),
-        made_by=row[5],
-        made_at=row[6],
-        expires_at=row[7],
-        last_used_at=row[8],
-        revoked_at=row[9],
-    )
-
-
-def _session(row: tuple[Any, ...]) -> model.Session:
-    return model.Session(
-        hash=row[0],
-        person=row[1],
-        made_at=row[2],
-        seen_at=row[3],
-        until=row[4],
-        last=row[5],
-        local=row[6],
-    )
-
-
-def _identity(row: tuple[Any, ...]) -> model.Identity:
-    return model.Identity(issuer=row[0], subject=row[1], person=row[2], linked_at=row[3])
 
 
 class PostgresAccess:
@@ -78,13 +46,13 @@ class PostgresAccess:
     def token(self, token_id: str) -> model.Token | None:
         def read() -> model.Token | None:
             row = self._session.one(_TOKEN, (token_id,))
-            return _token(row) if row else None
+            return token_of(row) if row else None
 
         return self._session.lasting("token", token_id, read)
 
     def token_by_hash(self, hash: str) -> model.Token | None:
         row = self._session.one(_SQL["token_by_hash"], (hash,))
-        return _token(row) if row else None
+        return token_of(row) if row else None
 
     def put_token(self, token: model.Token) -> None:
         if token.revoked_at is not None:
@@ -93,7 +61,7 @@ class PostgresAccess:
         self._session.change(_SQL["put_token"], (token.id, token.last_used_at, token.revoked_at))
 
     def tokens(self) -> list[model.Token]:
-        return [_token(row) for row in self._session.all(_SQL["tokens"])]
+        return [token_of(row) for row in self._session.all(_SQL["tokens"])]
 
     def put_session(self, session: model.Session) -> None:
         self._session.change(
@@ -111,10 +79,10 @@ class PostgresAccess:
 
     def session(self, hash: str) -> model.Session | None:
         row = self._session.one(_SESSION, (hash,))
-        return _session(row) if row else None
+        return session_of(row) if row else None
 
     def sessions_of(self, person_id: str) -> list[model.Session]:
-        return [_session(row) for row in self._session.all(_SQL["sessions_of"], (person_id,))]
+        return [session_of(row) for row in self._session.all(_SQL["sessions_of"], (person_id,))]
 
     def end_session(self, hash: str) -> bool:
         self._session.hold_standing()
@@ -130,11 +98,7 @@ class PostgresAccess:
     def password(self, person_id: str) -> model.Password | None:
         self._session.hold("password", person_id)
         row = self._session.one(_SQL["password"], (person_id,))
-        if row is None:
-            return None
-        return model.Password(
-            person=row[0], hash=row[1], changed_at=row[2], failures=row[3], locked_until=row[4]
-        )
+        return password_of(row) if row else None
 
     def put_password(self, password: model.Password) -> None:
         self._session.hold("password", password.person)
@@ -154,10 +118,10 @@ class PostgresAccess:
         if row is None:
             self._session.missed("identity", issuer, subject)
             return None
-        return _identity(row)
+        return identity_of(row)
 
     def identities_of(self, person_id: str) -> list[model.Identity]:
-        return [_identity(row) for row in self._session.all(_SQL["identities_of"], (person_id,))]
+        return [identity_of(row) for row in self._session.all(_SQL["identities_of"], (person_id,))]
 
     def add_identity(self, identity: model.Identity) -> None:
         made = self._session.change(
@@ -193,19 +157,7 @@ class PostgresAccess:
 
     def invitation(self, hash: str) -> model.Invitation | None:
         row = self._session.one(_SQL["invitation"], (hash,))
-        if row is None:
-            return None
-        return model.Invitation(
-            id=row[0],
-            hash=row[1],
-            handle=row[2],
-            holds=None if row[3] is None else decode_texts(row[3]),
-            limits=None if row[4] is None else decode_limits(row[4]),
-            made_by=row[5],
-            until=row[6],
-            used_at=row[7],
-            local=row[8],
-        )
+        return invitation_of(row) if row else None
 
     def use_invitation(self, hash: str, at: int) -> bool:
         return self._session.change(_SQL["use_invitation"], (hash, at)) == 1

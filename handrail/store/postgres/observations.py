@@ -2,32 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import msgspec
-
 from handrail.model.observation import Observation
 from handrail.store.codec import encode
 from handrail.store.postgres.queries import queries
 from handrail.store.postgres.session import Session
+from handrail.store.rows import observation_of
 
 _SQL = queries("observations")
 _INSERT = _SQL["insert"]
-_facts = msgspec.json.Decoder(dict[str, Any]).decode
-
-
-def _observation(row: tuple[Any, ...]) -> Observation:
-    stream, submitter, key, batch, at, day, recorded_at, facts = row[:8]
-    return Observation(
-        stream=stream,
-        submitter=submitter,
-        key=key,
-        batch=batch,
-        at=at,
-        day=bool(day),
-        recorded_at=recorded_at,
-        facts=_facts(facts),
-    )
 
 
 class PostgresObservations:
@@ -54,14 +36,14 @@ class PostgresObservations:
 
     def get(self, stream: str, submitter: str, key: str) -> Observation | None:
         row = self._session.one(_SQL["get"], (stream, submitter, key))
-        return _observation(row) if row else None
+        return observation_of(row) if row else None
 
     def since(self, stream: str, start: int, limit: int) -> list[Observation]:
         found = self._session.all(_SQL["since"], (stream, start, limit))
-        return [_observation(row) for row in sorted(found, key=lambda row: row[8])]
+        return [observation_of(row) for row in sorted(found, key=lambda row: row[8])]
 
     def of_batch(self, batch: str) -> list[Observation]:
-        return [_observation(row) for row in self._session.all(_SQL["of_batch"], (batch,))]
+        return [observation_of(row) for row in self._session.all(_SQL["of_batch"], (batch,))]
 
     def streams(self) -> list[tuple[str, int]]:
         return [(name, kept_from) for name, kept_from in self._session.all(_SQL["streams"])]

@@ -13,20 +13,14 @@ from handrail.ports import StateRow
 from handrail.store.codec import encode
 from handrail.store.postgres.queries import queries
 from handrail.store.postgres.session import Session
+from handrail.store.rows import outcome_of
 
 _SQL = queries("outcomes")
 _INSERT = _SQL["insert"]
 _GET = _SQL["get"]
 _RELEASE = _SQL["release"]
 
-_decode = msgspec.json.Decoder(Outcome[Any]).decode
 _replace = msgspec.structs.replace
-
-
-def _outcome(row: tuple[Any, ...]) -> Outcome[Any]:
-    body, released, grant_id = row
-    outcome = _decode(body)
-    return _replace(outcome, released=True, grant_id=grant_id) if released else outcome
 
 
 class PostgresOutcomes:
@@ -72,7 +66,7 @@ class PostgresOutcomes:
 
         def read() -> Outcome[Any] | None:
             row = session.one(_GET, (decision_id,))
-            return _outcome(row) if row else None
+            return outcome_of(row) if row else None
 
         return session.known(("outcome", decision_id), "outcome", read, absence=True)
 
@@ -95,7 +89,7 @@ class PostgresOutcomes:
         return self._session.change(_SQL["take_back"], (decision_id,)) == 1
 
     def due(self, now: int, limit: int) -> list[Outcome[Any]]:
-        return [_outcome(row) for row in self._session.all(_SQL["due"], (now, limit))]
+        return [outcome_of(row) for row in self._session.all(_SQL["due"], (now, limit))]
 
     def state(self) -> Iterator[StateRow]:
         """Rows as `Transaction.state_rows` gives them."""

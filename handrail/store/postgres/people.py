@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from handrail.model.errors import Conflict
 from handrail.model.people import Person
-from handrail.store.codec import decode_limits, decode_texts, encode_limits, encode_texts
+from handrail.store.codec import encode_limits, encode_texts
 from handrail.store.postgres.queries import queries
 from handrail.store.postgres.session import Session
+from handrail.store.rows import person_of
 
 _SQL = queries("people")
 _GET = _SQL["get"]
 _BY_HANDLE = _SQL["by_handle"]
-
-
-def _person(row: tuple[Any, ...]) -> Person:
-    return Person(
-        id=row[0],
-        handle=row[1],
-        holds=decode_texts(row[2]),
-        limits=decode_limits(row[3]),
-        active=row[4],
-        added_at=row[5],
-    )
 
 
 class PostgresPeople:
@@ -35,7 +23,7 @@ class PostgresPeople:
     def get(self, person_id: str) -> Person | None:
         def read() -> Person | None:
             row = self._session.one(_GET, (person_id,))
-            return _person(row) if row else None
+            return person_of(row) if row else None
 
         return self._session.known(("people",), ("id", person_id), read)
 
@@ -44,7 +32,7 @@ class PostgresPeople:
 
         def read() -> Person | None:
             row = self._session.one(_BY_HANDLE, (folded,))
-            return _person(row) if row else None
+            return person_of(row) if row else None
 
         found = self._session.known(("people",), ("handle", folded), read)
         if found is None:
@@ -86,7 +74,7 @@ class PostgresPeople:
         )
 
     def all(self) -> list[Person]:
-        return [_person(row) for row in self._session.all(_SQL["all"])]
+        return [person_of(row) for row in self._session.all(_SQL["all"])]
 
     def registered(self) -> bool:
         def read() -> bool:

@@ -10,12 +10,13 @@ from typing import Any
 import msgspec
 
 from handrail.model.errors import NotFound
-from handrail.model.modes import ReviewKind, ReviewStatus, Severity, Verdict
+from handrail.model.modes import ReviewStatus
 from handrail.model.review import Act, Review, Round, Seat, Vote
 from handrail.ports import StateRow
-from handrail.store.codec import decode_texts, encode, encode_texts
+from handrail.store.codec import encode
 from handrail.store.postgres.queries import queries
 from handrail.store.postgres.session import PAGE, Session
+from handrail.store.rows import review_of, review_row, seat_of
 
 _SQL = queries("reviews")
 _INSERT = _SQL["insert"]
@@ -38,71 +39,6 @@ NEVER = 2**63 - 1
 """Busy until the review it waits for has ended."""
 
 
-def _row(review: Review) -> tuple[Any, ...]:
-    return (
-        review.id,
-        review.kind,
-        review.workflow,
-        review.subject,
-        review.lead,
-        review.attached,
-        review.status,
-        review.round,
-        review.severity,
-        encode_texts(review.to),
-        review.stage,
-        review.next_at,
-        review.due,
-        review.case_key,
-        review.behind,
-        review.snoozed_until,
-        review.opened_at,
-        review.verdict,
-        review.decided_by,
-        review.decided_at,
-        review.closed_why,
-        review.undo_until,
-    )
-
-
-def _review(row: tuple[Any, ...]) -> Review:
-    return Review(
-        id=row[0],
-        kind=ReviewKind(row[1]),
-        workflow=row[2],
-        subject=row[3],
-        lead=row[4],
-        attached=row[5],
-        status=ReviewStatus(row[6]),
-        round=row[7],
-        severity=Severity(row[8]) if row[8] is not None else None,
-        to=decode_texts(row[9]),
-        stage=row[10],
-        next_at=row[11],
-        due=row[12],
-        case_key=row[13],
-        behind=row[14],
-        snoozed_until=row[15],
-        opened_at=row[16],
-        verdict=Verdict(row[17]) if row[17] is not None else None,
-        decided_by=row[18],
-        decided_at=row[19],
-        closed_why=row[20],
-        undo_until=row[21],
-    )
-
-
-def _seat(row: tuple[Any, ...]) -> Seat:
-    return Seat(
-        review=row[0],
-        round=row[1],
-        holder=row[2],
-        token=row[3],
-        lease_until=row[4],
-        blind=row[5],
-    )
-
-
 class PostgresReviews:
     """See `handrail.ports.Reviews`."""
 
@@ -118,7 +54,7 @@ class PostgresReviews:
             session.hold("case", review.case_key)
         asked = _asks(review)
         busy = NEVER if review.behind is not None else max(review.snoozed_until or 0, 0)
-        session.change(_INSERT, (*_row(review), asked, busy))
+        session.change(_INSERT, (*review_row(review), asked, busy))
         session.holds_review(review.id)
         return self.add_round(first)
 
@@ -131,7 +67,7 @@ class PostgresReviews:
                 return None
             if session.writing:
                 session.holds_review(review_id)
-            return _review(row)
+            return review_of(row)
 
         return session.known(("review", review_id), "review", read)
 
@@ -143,7 +79,7 @@ class PostgresReviews:
             session.hold_review(new.behind)
         if new.case_key is not None and new.status is ReviewStatus.OPEN:
             session.hold("case", new.case_key)
-        moved = session.one(_REPLACE, (*_row(new), old.status, old.round, old.stage))
+        moved = session.one(_REPLACE, (*review_row(new), old.status, old.round, old.stage))
         if moved is None:
             return False
         seq, asks_moved, busy_moved = moved
@@ -213,7 +149,7 @@ class PostgresReviews:
         session.hold_review(review_id)
 
         def read() -> list[Seat]:
-            return [_seat(row) for row in session.all(_SQL["seats"], (review_id, round_number))]
+            return [seat_of(row) for row in session.all(_SQL["seats"], (review_id, round_number))]
 
         return session.known(("review", review_id), ("seats", round_number), read)
 
@@ -239,13 +175,13 @@ class PostgresReviews:
         session = self._session
         if not session.writing:
             row = session.one(_SQL["open_case"], (case_key,))
-            return _review(row) if row else None
+            return review_of(row) if row else None
         session.hold("case", case_key)
         row = session.one(_SQL["take_open_case"], (case_key,))
         if row is None:
             return None
         session.holds_review(row[0])
-        return _review(row)
+        return review_of(row)
 
     def open_list(
         self, *, workflow: str | None, status: str | None, to: Sequence[str] | None, limit: int
@@ -256,7 +192,7 @@ class PostgresReviews:
         names = [workflow] if workflow is not None else self._workflows()
         asked = None if to is None else set(to)
         found = heapq.merge(*(self._by_urgency(name, state) for name in names for state in states))
-        reviews = (_review(row[4:]) for row in found)
+        reviews = (review_of(row[4:]) for row in found)
         return list(
             islice((r for r in reviews if asked is None or not asked.isdisjoint(r.to)), limit)
         )
@@ -298,7 +234,7 @@ class PostgresReviews:
                 if row is None:
                     seen.add(seq)
                     continue
-                first = _review(row)
+                first = review_of(row)
                 session.holds_review(first.id)
                 rest = self._of_seqs(seqs[place + 1 : place + limit])
                 session.offered.update((review.id, review) for review in rest)
@@ -306,14 +242,14 @@ class PostgresReviews:
             wait = True
 
     def due(self, now: int, limit: int) -> list[Review]:
-        return [_review(row) for row in self._session.all(_SQL["due"], (now, limit))]
+        return [review_of(row) for row in self._session.all(_SQL["due"], (now, limit))]
 
     def behind(self, review_id: str) -> list[Review]:
         session = self._session
         if not session.writing:
-            return [_review(row) for row in session.all(_SQL["behind"], (review_id,))]
+            return [review_of(row) for row in session.all(_SQL["behind"], (review_id,))]
         session.hold_review(review_id)
-        found = [_review(row) for row in session.all(_SQL["take_behind"], (review_id,))]
+        found = [review_of(row) for row in session.all(_SQL["take_behind"], (review_id,))]
         for review in found:
             session.holds_review(review.id)
         return found
@@ -321,7 +257,7 @@ class PostgresReviews:
     def _recheck(self, review_id: str, offered: object) -> bool:
         """Whether a review that is locked by now is as `claimable` offered it."""
         row = self._session.one(_GET, (review_id,))
-        return row is not None and _review(row) == offered
+        return row is not None and review_of(row) == offered
 
     def _first(self, places: Iterable[tuple[Any, ...]], limit: int) -> list[Review]:
         """The reviews of the first places (…, seq), each once."""
@@ -332,7 +268,7 @@ class PostgresReviews:
         if not seqs:
             return []
         found = {row[0]: row for row in self._session.all(_SQL["of_seqs"], (seqs,))}
-        return [_review(found[seq][1:]) for seq in seqs if seq in found]
+        return [review_of(found[seq][1:]) for seq in seqs if seq in found]
 
     def _places(
         self, name: str, whos: list[str], workflow: str | None, limit: int

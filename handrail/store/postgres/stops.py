@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from handrail.model.feedback import Stop
 from handrail.store.postgres.queries import queries
 from handrail.store.postgres.session import Session
+from handrail.store.rows import stop_of
 
 _SQL = queries("stops")
 _GET = _SQL["get"]
-
-
-def _stop(row: tuple[Any, ...]) -> Stop:
-    return Stop(workflow=row[0], reason=row[1], by=row[2], at=row[3])
 
 
 class PostgresStops:
@@ -28,7 +23,7 @@ class PostgresStops:
     def get(self, workflow: str) -> Stop | None:
         def read() -> Stop | None:
             row = self._session.one(_GET, (workflow,))
-            return _stop(row) if row else None
+            return stop_of(row) if row else None
 
         return self._session.lasting("stops", workflow, read, absence=True)
 
@@ -43,4 +38,4 @@ class PostgresStops:
         return self._session.change(_SQL["clear"], (workflow,)) == 1
 
     def all(self) -> list[Stop]:
-        return [_stop(row) for row in self._session.all(_SQL["all"])]
+        return [stop_of(row) for row in self._session.all(_SQL["all"])]

@@ -2,50 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import apsw
 
 from handrail.model.access import Identity, Invitation, Password, Session, Token
 from handrail.model.errors import Conflict
 from handrail.model.people import folded
-from handrail.store.codec import decode_limits, decode_texts, encode_limits, encode_texts
+from handrail.store.codec import encode_limits, encode_texts
+from handrail.store.rows import identity_of, invitation_of, password_of, session_of, token_of
 from handrail.store.sqlite.queries import Execute, queries
 
 _SQL = queries("access")
 _TOKEN = _SQL["token"]
 _SESSION = _SQL["session"]
-
-
-def _token(row: tuple[Any, ...]) -> Token:
-    return Token(
-        id=row[0],
-        name=row[1],
-        prefix=row[2],
-        scopes=decode_texts(row[3]),
-        workflows=decode_texts(row[4]),
-        made_by=row[5],
-        made_at=row[6],
-        expires_at=row[7],
-        last_used_at=row[8],
-        revoked_at=row[9],
-    )
-
-
-def _session(row: tuple[Any, ...]) -> Session:
-    return Session(
-        hash=row[0],
-        person=row[1],
-        made_at=row[2],
-        seen_at=row[3],
-        until=row[4],
-        last=row[5],
-        local=bool(row[6]),
-    )
-
-
-def _identity(row: tuple[Any, ...]) -> Identity:
-    return Identity(issuer=row[0], subject=row[1], person=row[2], linked_at=row[3])
 
 
 class SqliteAccess:
@@ -75,17 +43,17 @@ class SqliteAccess:
 
     def token(self, token_id: str) -> Token | None:
         row = self._execute(_TOKEN, (token_id,)).fetchone()
-        return _token(row) if row else None
+        return token_of(row) if row else None
 
     def token_by_hash(self, hash: str) -> Token | None:
         row = self._execute(_SQL["token_by_hash"], (hash,)).fetchone()
-        return _token(row) if row else None
+        return token_of(row) if row else None
 
     def put_token(self, token: Token) -> None:
         self._execute(_SQL["put_token"], (token.id, token.last_used_at, token.revoked_at))
 
     def tokens(self) -> list[Token]:
-        return [_token(row) for row in self._execute(_SQL["tokens"])]
+        return [token_of(row) for row in self._execute(_SQL["tokens"])]
 
     def put_session(self, session: Session) -> None:
         self._execute(
@@ -103,10 +71,10 @@ class SqliteAccess:
 
     def session(self, hash: str) -> Session | None:
         row = self._execute(_SESSION, (hash,)).fetchone()
-        return _session(row) if row else None
+        return session_of(row) if row else None
 
     def sessions_of(self, person_id: str) -> list[Session]:
-        return [_session(row) for row in self._execute(_SQL["sessions_of"], (person_id,))]
+        return [session_of(row) for row in self._execute(_SQL["sessions_of"], (person_id,))]
 
     def end_session(self, hash: str) -> bool:
         self._execute(_SQL["end_session"], (hash,))
@@ -122,11 +90,7 @@ class SqliteAccess:
 
     def password(self, person_id: str) -> Password | None:
         row = self._execute(_SQL["password"], (person_id,)).fetchone()
-        if row is None:
-            return None
-        return Password(
-            person=row[0], hash=row[1], changed_at=row[2], failures=row[3], locked_until=row[4]
-        )
+        return password_of(row) if row else None
 
     def put_password(self, password: Password) -> None:
         self._execute(
@@ -142,10 +106,10 @@ class SqliteAccess:
 
     def identity(self, issuer: str, subject: str) -> Identity | None:
         row = self._execute(_SQL["identity"], (issuer, subject)).fetchone()
-        return _identity(row) if row else None
+        return identity_of(row) if row else None
 
     def identities_of(self, person_id: str) -> list[Identity]:
-        return [_identity(row) for row in self._execute(_SQL["identities_of"], (person_id,))]
+        return [identity_of(row) for row in self._execute(_SQL["identities_of"], (person_id,))]
 
     def add_identity(self, identity: Identity) -> None:
         self._execute(
@@ -176,19 +140,7 @@ class SqliteAccess:
 
     def invitation(self, hash: str) -> Invitation | None:
         row = self._execute(_SQL["invitation"], (hash,)).fetchone()
-        if row is None:
-            return None
-        return Invitation(
-            id=row[0],
-            hash=row[1],
-            handle=row[2],
-            holds=None if row[3] is None else decode_texts(row[3]),
-            limits=None if row[4] is None else decode_limits(row[4]),
-            made_by=row[5],
-            until=row[6],
-            used_at=row[7],
-            local=bool(row[8]),
-        )
+        return invitation_of(row) if row else None
 
     def use_invitation(self, hash: str, at: int) -> bool:
         self._execute(_SQL["use_invitation"], (hash, at))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import apsw
 
 from handrail.model.modes import GrantState
 from handrail.model.outcome import Grant
 from handrail.ports import StateRow
+from handrail.store.rows import grant_of, grant_row
 from handrail.store.sqlite.queries import Execute, queries
 
 _SQL = queries("grants")
@@ -17,46 +17,6 @@ _INSERT = _SQL["insert"]
 _GET = _SQL["get"]
 _CURRENT = _SQL["current"]
 _REPLACE = _SQL["replace"]
-
-
-def _row(grant: Grant) -> tuple[Any, ...]:
-    return (
-        grant.id,
-        grant.decision_id,
-        grant.state,
-        grant.digest,
-        grant.minted_at,
-        grant.valid_until,
-        grant.redeemed_at,
-        grant.lease_until,
-        grant.run,
-        grant.by,
-        grant.finished_at,
-        grant.error,
-        grant.resolved_by,
-        grant.note,
-        grant.replaced_by,
-    )
-
-
-def _grant(row: tuple[Any, ...]) -> Grant:
-    return Grant(
-        id=row[0],
-        decision_id=row[1],
-        state=GrantState(row[2]),
-        digest=row[3],
-        minted_at=row[4],
-        valid_until=row[5],
-        redeemed_at=row[6],
-        lease_until=row[7],
-        run=row[8],
-        by=row[9],
-        finished_at=row[10],
-        error=row[11],
-        resolved_by=row[12],
-        note=row[13],
-        replaced_by=row[14],
-    )
 
 
 class SqliteGrants:
@@ -67,22 +27,22 @@ class SqliteGrants:
         self._execute: Execute = connection.execute
 
     def insert(self, grant: Grant) -> None:
-        self._execute(_INSERT, _row(grant))
+        self._execute(_INSERT, grant_row(grant))
 
     def get(self, grant_id: str) -> Grant | None:
         row = self._execute(_GET, (grant_id,)).fetchone()
-        return _grant(row) if row else None
+        return grant_of(row) if row else None
 
     def current(self, decision_id: str) -> Grant | None:
         row = self._execute(_CURRENT, (decision_id,)).fetchone()
-        return _grant(row) if row else None
+        return grant_of(row) if row else None
 
     def replace(self, old: Grant, new: Grant) -> bool:
-        self._execute(_REPLACE, (*_row(new), old.state, old.run))
+        self._execute(_REPLACE, (*grant_row(new), old.state, old.run))
         return self._connection.changes() == 1
 
     def overdue(self, now: int, limit: int) -> list[Grant]:
-        return [_grant(row) for row in self._execute(_SQL["overdue"], (now, limit))]
+        return [grant_of(row) for row in self._execute(_SQL["overdue"], (now, limit))]
 
     def in_state(self, states: Sequence[GrantState], limit: int) -> list[Grant]:
         rows = [
@@ -91,7 +51,7 @@ class SqliteGrants:
             for row in self._execute(_SQL["in_state"], (state, limit))
         ]
         rows.sort(key=lambda row: int(row[-1]))
-        return [_grant(row) for row in rows[:limit]]
+        return [grant_of(row) for row in rows[:limit]]
 
     def state(self) -> Iterator[StateRow]:
         """Rows as `Transaction.state_rows` gives them."""

@@ -12,6 +12,7 @@ from handrail.model.errors import Conflict, NotFound
 from handrail.model.outcome import Outcome
 from handrail.ports import StateRow
 from handrail.store.codec import encode
+from handrail.store.rows import outcome_of
 from handrail.store.sqlite.queries import Execute, queries
 
 _SQL = queries("outcomes")
@@ -19,14 +20,7 @@ _INSERT = _SQL["insert"]
 _GET = _SQL["get"]
 _RELEASE = _SQL["release"]
 
-_decode = msgspec.json.Decoder(Outcome[Any]).decode
 _replace = msgspec.structs.replace
-
-
-def _outcome(row: tuple[Any, ...]) -> Outcome[Any]:
-    body, released, grant_id = row
-    outcome = _decode(body)
-    return _replace(outcome, released=True, grant_id=grant_id) if released else outcome
 
 
 class SqliteOutcomes:
@@ -67,7 +61,7 @@ class SqliteOutcomes:
 
     def get(self, decision_id: str) -> Outcome[Any] | None:
         row = self._execute(_GET, (decision_id,)).fetchone()
-        return _outcome(row) if row else None
+        return outcome_of(row) if row else None
 
     def release(self, decision_id: str, grant_id: str | None) -> bool:
         self._execute(_RELEASE, (decision_id, grant_id))
@@ -85,7 +79,7 @@ class SqliteOutcomes:
         return self._connection.changes() == 1
 
     def due(self, now: int, limit: int) -> list[Outcome[Any]]:
-        return [_outcome(row) for row in self._execute(_SQL["due"], (now, limit))]
+        return [outcome_of(row) for row in self._execute(_SQL["due"], (now, limit))]
 
     def state(self) -> Iterator[StateRow]:
         """Rows as `Transaction.state_rows` gives them."""

@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import apsw
 
 from handrail.model.errors import Conflict
 from handrail.model.people import Person
-from handrail.store.codec import decode_limits, decode_texts, encode_limits, encode_texts
+from handrail.store.codec import encode_limits, encode_texts
+from handrail.store.rows import person_of
 from handrail.store.sqlite.queries import Execute, queries
 
 _SQL = queries("people")
-
-
-def _person(row: tuple[Any, ...]) -> Person:
-    return Person(
-        id=row[0],
-        handle=row[1],
-        holds=decode_texts(row[2]),
-        limits=decode_limits(row[3]),
-        active=bool(row[4]),
-        added_at=row[5],
-    )
 
 
 class SqlitePeople:
@@ -33,11 +21,11 @@ class SqlitePeople:
 
     def get(self, person_id: str) -> Person | None:
         row = self._execute(_SQL["get"], (person_id,)).fetchone()
-        return _person(row) if row else None
+        return person_of(row) if row else None
 
     def by_handle(self, handle: str) -> Person | None:
         row = self._execute(_SQL["by_handle"], (handle.casefold(),)).fetchone()
-        return _person(row) if row else None
+        return person_of(row) if row else None
 
     def put(self, person: Person) -> None:
         try:
@@ -64,7 +52,7 @@ class SqlitePeople:
             ) from None
 
     def all(self) -> list[Person]:
-        return [_person(row) for row in self._execute(_SQL["all"])]
+        return [person_of(row) for row in self._execute(_SQL["all"])]
 
     def registered(self) -> bool:
         return bool(self._execute(_SQL["registered"]).fetchall()[0][0])

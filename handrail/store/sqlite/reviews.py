@@ -12,10 +12,11 @@ import apsw
 import msgspec
 
 from handrail.model.errors import NotFound
-from handrail.model.modes import ReviewKind, ReviewStatus, Severity, Verdict
+from handrail.model.modes import ReviewStatus
 from handrail.model.review import Act, Review, Round, Seat, Vote
 from handrail.ports import StateRow
-from handrail.store.codec import decode_texts, encode, encode_texts
+from handrail.store.codec import encode
+from handrail.store.rows import review_of, review_row, seat_of
 from handrail.store.sqlite.queries import Execute, queries
 
 _SQL = queries("reviews")
@@ -38,71 +39,6 @@ NEVER = 2**63 - 1
 """Due of what has no deadline; busy until the review it waits for has ended."""
 
 
-def _row(review: Review) -> tuple[Any, ...]:
-    return (
-        review.id,
-        review.kind,
-        review.workflow,
-        review.subject,
-        review.lead,
-        review.attached,
-        review.status,
-        review.round,
-        review.severity,
-        encode_texts(review.to),
-        review.stage,
-        review.next_at,
-        review.due,
-        review.case_key,
-        review.behind,
-        review.snoozed_until,
-        review.opened_at,
-        review.verdict,
-        review.decided_by,
-        review.decided_at,
-        review.closed_why,
-        review.undo_until,
-    )
-
-
-def _review(row: tuple[Any, ...]) -> Review:
-    return Review(
-        id=row[0],
-        kind=ReviewKind(row[1]),
-        workflow=row[2],
-        subject=row[3],
-        lead=row[4],
-        attached=row[5],
-        status=ReviewStatus(row[6]),
-        round=row[7],
-        severity=Severity(row[8]) if row[8] is not None else None,
-        to=decode_texts(row[9]),
-        stage=row[10],
-        next_at=row[11],
-        due=row[12],
-        case_key=row[13],
-        behind=row[14],
-        snoozed_until=row[15],
-        opened_at=row[16],
-        verdict=Verdict(row[17]) if row[17] is not None else None,
-        decided_by=row[18],
-        decided_at=row[19],
-        closed_why=row[20],
-        undo_until=row[21],
-    )
-
-
-def _seat(row: tuple[Any, ...]) -> Seat:
-    return Seat(
-        review=row[0],
-        round=row[1],
-        holder=row[2],
-        token=row[3],
-        lease_until=row[4],
-        blind=bool(row[5]),
-    )
-
-
 class SqliteReviews:
     """See `handrail.ports.Reviews`."""
 
@@ -112,17 +48,19 @@ class SqliteReviews:
         self._writing = writing
 
     def insert(self, review: Review, first: Round) -> bytes:
-        self._execute(_INSERT, _row(review))
+        self._execute(_INSERT, review_row(review))
         # Nobody has a seat yet.
         self._ask(self._connection.last_insert_rowid(), review, 0)
         return self.add_round(first)
 
     def get(self, review_id: str) -> Review | None:
         row = self._execute(_GET, (review_id,)).fetchone()
-        return _review(row) if row else None
+        return review_of(row) if row else None
 
     def replace(self, old: Review, new: Review) -> bool:
-        moved = self._execute(_REPLACE, (*_row(new), old.status, old.round, old.stage)).fetchall()
+        moved = self._execute(
+            _REPLACE, (*review_row(new), old.status, old.round, old.stage)
+        ).fetchall()
         if not moved:
             return False
         seq = moved[0][0]
@@ -179,11 +117,11 @@ class SqliteReviews:
 
     def seat(self, review_id: str, round_number: int, holder: str) -> Seat | None:
         row = self._execute(_SQL["seat"], (review_id, round_number, holder)).fetchone()
-        return _seat(row) if row else None
+        return seat_of(row) if row else None
 
     def seats(self, review_id: str, round_number: int, now: int) -> list[Seat]:
         rows = self._execute(_SQL["seats"], (review_id, round_number, now))
-        return [_seat(row) for row in rows]
+        return [seat_of(row) for row in rows]
 
     def put_seat(self, seat: Seat) -> None:
         self._execute(
@@ -204,7 +142,7 @@ class SqliteReviews:
 
     def open_case(self, case_key: str) -> Review | None:
         row = self._execute(_SQL["open_case"], (case_key,)).fetchone()
-        return _review(row) if row else None
+        return review_of(row) if row else None
 
     def open_list(
         self, *, workflow: str | None, status: str | None, to: Sequence[str] | None, limit: int
@@ -242,16 +180,16 @@ class SqliteReviews:
         return self._first(heapq.merge(*arms), limit)
 
     def due(self, now: int, limit: int) -> list[Review]:
-        return [_review(row) for row in self._execute(_SQL["due"], (now, limit))]
+        return [review_of(row) for row in self._execute(_SQL["due"], (now, limit))]
 
     def behind(self, review_id: str) -> list[Review]:
-        return [_review(row) for row in self._execute(_SQL["behind"], (review_id,))]
+        return [review_of(row) for row in self._execute(_SQL["behind"], (review_id,))]
 
     def _first(self, places: Iterable[tuple[Any, ...]], limit: int) -> list[Review]:
         """The reviews of the first places (…, seq), each once."""
         seqs = dict.fromkeys(place[-1] for place in places)
         return [
-            _review(self._execute(_GET_SEQ, (seq,)).fetchall()[0]) for seq in islice(seqs, limit)
+            review_of(self._execute(_GET_SEQ, (seq,)).fetchall()[0]) for seq in islice(seqs, limit)
         ]
 
     def _asked_workflows(self, who: str, workflow: str | None) -> list[str]:
@@ -281,7 +219,7 @@ class SqliteReviews:
         ]
         try:
             for place in heapq.merge(*arms):
-                yield _review(self._execute(_GET_SEQ, (place[-1],)).fetchall()[0])
+                yield review_of(self._execute(_GET_SEQ, (place[-1],)).fetchall()[0])
         finally:
             for arm in arms:
                 arm.close()

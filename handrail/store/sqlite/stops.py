@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import apsw
 
 from handrail.model.feedback import Stop
+from handrail.store.rows import stop_of
 from handrail.store.sqlite.queries import Execute, queries
 
 _SQL = queries("stops")
 _GET = _SQL["get"]
 _MOST_KNOWN = 1_000
-
-
-def _stop(row: tuple[Any, ...]) -> Stop:
-    return Stop(workflow=row[0], reason=row[1], by=row[2], at=row[3])
 
 
 class SqliteStops:
@@ -49,7 +44,7 @@ class SqliteStops:
         if not rows:
             return None
         own = [row for row in rows if row[0] == workflow]
-        return _stop(own[0] if own else rows[0])
+        return stop_of(own[0] if own else rows[0])
 
     def put(self, stop: Stop) -> None:
         self.forget()
@@ -61,4 +56,4 @@ class SqliteStops:
         return self._connection.changes() == 1
 
     def all(self) -> list[Stop]:
-        return [_stop(row) for row in self._execute(_SQL["all"])]
+        return [stop_of(row) for row in self._execute(_SQL["all"])]
