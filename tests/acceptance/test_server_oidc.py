@@ -142,7 +142,7 @@ def test_no_from_the_provider_is_no(net: Net) -> None:
     answer = browser.get(
         "/sign-in/provider/return", state=state, code="x", iss="https://evil.example"
     )
-    assert answer.status_code == 403 and "another identity provider" in answer.text
+    assert answer.status_code == 403 and "Another identity provider" in answer.text
 
 
 def test_a_provider_that_is_away_or_another_lets_nobody_in(issuer: str) -> None:
