@@ -185,6 +185,10 @@ SCOPES: dict[str, Scope] = {
         says="Press and release the stop button.",
         rights=frozenset({"stops.read", "stops.write"}),
     ),
+    "policies:propose": Scope(
+        says="Propose policies; people decide them.",
+        rights=frozenset({"policies.read", "policies.write", "decisions.own"}),
+    ),
     "audit:read": Scope(
         says="Read and verify the log.", rights=frozenset({"audit.read", "policies.read"})
     ),
@@ -331,6 +335,7 @@ COMMAND_RIGHTS: dict[type[c.Command], Rule] = {
     c.GetPolicy: _any("policies.read"),
     c.DiffPolicies: _any("policies.read"),
     c.PolicyHistory: _any("policies.read"),
+    c.ProposePolicy: _any("policies.write"),
     c.GetCheckpoint: _any("audit.read"),
     c.ListEntries: _any("audit.read"),
     c.ProveEntry: _any("audit.read"),

@@ -7,6 +7,7 @@ said. No command answers with any of it except through here.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -33,6 +34,7 @@ from handrail.model.review import Act, Card, Review, Round, Seat, Vote
 from handrail.model.ruling import Approval, Ruling
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
+_DIGEST = re.compile("[0-9a-f]{40,}")
 LISTED = 100
 """Decision ids a card names at most."""
 
@@ -360,7 +362,7 @@ def _what(shown: Shown) -> str:
     if shown.lead.reverses is not None:
         undone = proposal.get("undo")
         proposal = undone if isinstance(undone, dict) else {}
-    sets = ", ".join(f"{name} = {value}" for name, value in proposal.items())
+    sets = ", ".join(f"{name} = {_short(value)}" for name, value in proposal.items())
     subject = f" {shown.review.subject}" if shown.review.subject else ""
     more = f" (and {shown.review.attached - 1} more of the same case)"
     undo = "Undo " if shown.lead.reverses is not None else ""
@@ -369,6 +371,11 @@ def _what(shown: Shown) -> str:
         + (f": {sets}" if sets else "")
         + (more if shown.review.attached > 1 else "")
     )
+
+
+def _short(value: Any) -> Any:
+    """A digest by its beginning; it stands whole in the recommendation."""
+    return f"{value[:12]}…" if isinstance(value, str) and _DIGEST.fullmatch(value) else value
 
 
 def _money(ruling: Ruling) -> str | None:

@@ -12,11 +12,11 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
-from handrail.flow import Ports, take_file
+from handrail.flow import BUILT_IN, Ports, take_file
 from handrail.model.errors import BadInput, HandrailError
 from handrail.model.feedback import PolicyVersion
 from handrail.model.people import Actor
-from handrail.model.versions import POLICY_CHANGE, PolicyDraft
+from handrail.model.versions import PolicyDraft
 from handrail.packs.checks import CHECKS
 from handrail.ports import Transaction
 
@@ -123,9 +123,9 @@ class PolicyFolder:
         from handrail.gate import load
 
         policy = load(text, path=name, read_file=read_file, checks=CHECKS)
-        if policy.workflow == POLICY_CHANGE:
+        if policy.workflow in BUILT_IN:
             raise BadInput(
-                f"{name}: {POLICY_CHANGE} is the workflow of the decisions that change policies; "
+                f"{name}: {policy.workflow} is a workflow of the decisions that change policies; "
                 "give this one another name"
             )
         version = take_file(policy, files, WORKSPACE, self._ports)

@@ -119,7 +119,9 @@ def _why(page: _Page, card: Card) -> None:
 def _rule(rule: Mapping[str, Any]) -> str:
     """Rule, severity, and each comparison as value and threshold."""
     terms = "; ".join(
-        f"{value_text(term.get('left'))} {term.get('op')} {value_text(term.get('right'))}"
+        value_text(term.get("left"))
+        if term.get("op") == "is"
+        else f"{value_text(term.get('left'))} {term.get('op')} {value_text(term.get('right'))}"
         for term in rule.get("terms", ())
     )
     head = f"{visible(str(rule.get('rule')))}, {rule.get('severity')}"

@@ -7,19 +7,26 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
 import typer
 
 from handrail.cli.screen import table, time_of, visible
 from handrail.cli.shell import POLICIES, Shell, shell_of
-from handrail.model.commands import DiffPolicies, GetPolicy, ListPolicies, PolicyHistory
+from handrail.model.commands import (
+    DiffPolicies,
+    GetPolicy,
+    ListPolicies,
+    PolicyHistory,
+    ProposePolicy,
+)
 from handrail.model.errors import BadInput
-from handrail.model.versions import DraftState, PolicyDiff
+from handrail.model.versions import DraftState, Evidence, PolicyDiff
 
 if TYPE_CHECKING:
     from handrail.gate import Policy
     from handrail.model.commands import PolicyLine
     from handrail.model.feedback import PolicyVersion
-    from handrail.model.versions import HistoryLine
+    from handrail.model.versions import HistoryLine, Proposal
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, invoke_without_command=True)
 
@@ -252,6 +259,68 @@ def diff_lines(found: PolicyDiff) -> Iterable[str]:
         yield f"  case {case.name}: {case.before} → {case.after}"
     same = f"{found.same_cases} case{'s come' if found.same_cases != 1 else ' comes'} out as before"
     yield f"{len(found.cases)} of {len(found.cases) + found.same_cases} come out otherwise; {same}"
+
+
+@app.command()
+def propose(
+    ctx: typer.Context,
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME[@VERSION]",
+            help="Workflow: its file as it lies there; or a version that ruled before.",
+        ),
+    ],
+    reason: Annotated[str, typer.Option(help="Why; those who decide it read it.")],
+    base: Annotated[
+        str | None,
+        typer.Option(metavar="VERSION", help="Only if this version rules now, in full."),
+    ] = None,
+    evidence: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="JSON with kind, summary, figures: a back test of what is proposed.",
+        ),
+    ] = None,
+) -> None:
+    """Ask those who own the policy to let a version rule.
+
+    It becomes a review on their desk; whoever proposes never decides it. Where one person runs the
+    workspace it rules at once. With NAME@VERSION it goes back to an earlier version.
+    """
+    shell = shell_of(ctx)
+    workflow, version = named(name)
+    command = ProposePolicy(
+        workflow=workflow,
+        reason=reason,
+        version=None if version == "draft" else version,
+        base=base,
+        evidence=None if evidence is None else _evidence(evidence),
+    )
+    with shell.open() as client:
+        made: Proposal = shell.act(client, command)
+    if shell.json:
+        shell.document(made)
+        return
+    say_diff(shell, made.diff)
+    if made.active:
+        shell.say(f"{made.workflow}@{short(made.version)} rules now (single person)")
+    else:
+        shell.say(f"{made.review_id} asks {visible(', '.join(made.approvers))}")
+    for warning in made.warnings:
+        shell.note(warning)
+
+
+def _evidence(path: Path) -> Evidence:
+    from handrail.model.wire import read_json
+
+    try:
+        return msgspec.convert(read_json(path.read_bytes()), Evidence)
+    except OSError as error:
+        raise BadInput(f"{path}: {error.strerror or error}; check the path") from error
+    except msgspec.ValidationError as error:
+        raise BadInput(f"{path}: {error}; expected kind, summary and figures") from error
 
 
 @app.command()

@@ -12,6 +12,7 @@ from typing import Any
 
 from handrail.flow.acts import ask, assign, comment, escalate, snooze
 from handrail.flow.aggregates import Astray, astray, let_go, mend
+from handrail.flow.change import BUILT_IN
 from handrail.flow.claim import claim
 from handrail.flow.invitations import has_admin, invite, make_first_admin, make_link
 from handrail.flow.labels import add_label
@@ -26,6 +27,7 @@ from handrail.flow.policies import (
     take_file,
 )
 from handrail.flow.ports import Ports, Shelf, read_policy
+from handrail.flow.propose import propose_policy
 from handrail.flow.queries import (
     get_decision,
     list_decisions,
@@ -110,6 +112,7 @@ _VERBS: dict[type[c.Command], Callable[[Any, Actor, Ports], Any]] = {
     c.GetPolicy: get_policy,
     c.DiffPolicies: diff_policies,
     c.PolicyHistory: policy_history,
+    c.ProposePolicy: propose_policy,
     c.GetCheckpoint: get_checkpoint,
     c.ListEntries: list_entries,
     c.ProveEntry: prove_entry,
@@ -119,6 +122,7 @@ USE_CASES = {kind: told(kind, verb) for kind, verb in _VERBS.items()}
 """Command to the function that answers it."""
 
 __all__ = [
+    "BUILT_IN",
     "LINK",
     "USE_CASES",
     "Astray",

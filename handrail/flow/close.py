@@ -9,6 +9,7 @@ import msgspec
 from handrail.audit.entry import commit_bytes, field_key
 from handrail.audit.events import SYSTEM
 from handrail.flow.aggregates import count
+from handrail.flow.change import carry_out
 from handrail.flow.ports import Ports
 from handrail.flow.records import commit, key_of, note, owner_of
 from handrail.gate import Record
@@ -91,6 +92,7 @@ def settle(
     if not filed.settled:
         tx.decisions.settle(decision.id)
     _tell(tx, filed, outcome, grant, _sealed(tx, decision, body, key), actor)
+    carry_out(tx, ports, filed, outcome, grant)
     return outcome
 
 
@@ -104,6 +106,7 @@ def release(
     tx.decisions.settle(outcome.decision_id)
     sealed = _sealed(tx, filed.decision, tx.outcomes.body(outcome.decision_id), None)
     _tell(tx, filed, outcome, grant, sealed, actor)
+    carry_out(tx, ports, filed, outcome, grant)
 
 
 def _mint(

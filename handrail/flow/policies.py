@@ -297,7 +297,8 @@ def diff_policies(command: DiffPolicies, actor: Actor, ports: Ports) -> PolicyDi
         )
 
     old, new = ports.store.read(query)
-    return compare(read_policy(old), read_policy(new))
+    checks = ports.shelf.checks
+    return compare(read_policy(old, checks), read_policy(new, checks))
 
 
 def policy_history(command: PolicyHistory, actor: Actor, ports: Ports) -> list[HistoryLine]:

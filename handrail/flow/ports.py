@@ -32,7 +32,7 @@ class Shelf:
     """Checked policies by (workflow, version). A version never changes, so neither does an item."""
 
     def __init__(self, checks: Mapping[str, Check] | None = None) -> None:
-        self._checks = checks
+        self.checks = checks
         self.checking: set[str] = set()
         """Workflows of which some version runs checks."""
         self._policies: dict[tuple[str, str], Policy] = {}
@@ -61,7 +61,7 @@ class Shelf:
             stored = tx.policies.get(workflow, version)
             if stored is None:
                 raise NotFound(f"the policy {workflow}@{version} is not in the store")
-            found = self.put(version, read_policy(stored, self._checks))
+            found = self.put(version, read_policy(stored, self.checks))
         return found
 
     def put(self, version: str, policy: Policy) -> Policy:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from handrail.access import Who, allow
+from handrail.flow.change import BUILT_IN
 from handrail.flow.ports import Ports
 from handrail.flow.records import commit, note, owner_of
 from handrail.flow.submit import hold
@@ -40,6 +41,11 @@ def reverse(command: Reverse, actor: Actor, ports: Ports) -> Reversal:
         who = enter(tx, actor)
         filed = get_filed(tx, command.decision_id)
         allow(who, Reverse, decision_thing(tx, ports, filed, who))
+        if filed.decision.workflow in BUILT_IN:
+            raise Conflict(
+                f"{filed.decision.id} changed a policy; to go back, propose the version that ruled "
+                "before: `handrail policy propose NAME@VERSION`"
+            )
         earlier = reversal_of(tx, filed.decision)
         if earlier is not None:
             return Reversal(decision_id=filed.decision.id, ruling=earlier.ruling)

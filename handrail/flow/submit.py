@@ -10,6 +10,7 @@ import msgspec
 from handrail.access import Denied, Thing, Who, allow, may
 from handrail.audit.entry import commit_bytes, field_key
 from handrail.flow.aggregates import count, resolve_aggregates
+from handrail.flow.change import BUILT_IN
 from handrail.flow.close import retire, seal_round, settle
 from handrail.flow.ports import Ports
 from handrail.flow.records import audience, key_of, note, owner_of
@@ -199,6 +200,12 @@ def file(tx: Transaction, prepared: Prepared, ports: Ports) -> Ruling:
     command, now = prepared.command, tx.now()
     who = enter(tx, prepared.actor)
     allow(who, Submit, Thing(workflow=command.workflow))
+    if command.workflow in BUILT_IN:
+        raise BadInput(
+            f"decisions of {command.workflow} are made by `handrail policy propose`, never handed "
+            "in",
+            "/workflow",
+        )
     submitter = who.id
     if command.key is not None:
         earlier = tx.decisions.by_key(command.workflow, submitter, command.key)
@@ -543,7 +550,7 @@ def _new_review(
     names = route.to or policy.owners
     needs = [name for need in ruling.approvals for name in need.of]
     stake = stake_in(tx, ports, ruling)
-    to = able(tx, audience(tx, (*names, *needs)), decision.workflow, stake)
+    to = able(tx, audience(tx, dict.fromkeys((*names, *needs))), decision.workflow, stake)
     if not to:
         # Each one named is above their limit or gone: the fallback and the owners are next.
         to = able(tx, audience(tx, (*route.fallback, *policy.owners)), decision.workflow, stake)

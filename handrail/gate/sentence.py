@@ -159,7 +159,8 @@ def display(value: Any, kind: Type) -> str:
         inner = Type(kind.of or "string", unit=kind.unit)
         items = [display(item, inner) for item in value[:MAX_SHOWN_ITEMS]]
         more = len(value) - len(items)
-        return (", ".join(items) or "none") + (f" and {more} more" if more else "")
+        between = "; " if any("," in item or len(item) > 40 for item in items) else ", "
+        return (between.join(items) or "none") + (f" and {more} more" if more else "")
     if name == "bool":
         return "yes" if value else "no"
     if name == "object":

@@ -21,7 +21,7 @@ from handrail.model.outcome import Grant, Outcome, Receipt, Redeemed
 from handrail.model.people import Person
 from handrail.model.review import Card
 from handrail.model.ruling import Ruling
-from handrail.model.versions import DraftState, HistoryLine, PolicyDiff
+from handrail.model.versions import DraftState, Evidence, HistoryLine, PolicyDiff, Proposal
 from handrail.model.wire import escape_pointer
 
 C = TypeVar("C", bound="Command")
@@ -452,6 +452,26 @@ class PolicyHistory(Command, frozen=True, kw_only=True):
     limit: int = 100
 
 
+class ProposePolicy(Command, frozen=True, kw_only=True):
+    """Ask that a version rule: the draft, a version of before (roll back), or a text.
+
+    Those who own the policy as it rules now decide it, never who proposes. In a workspace of one
+    person it rules at once.
+    """
+
+    workflow: str
+    reason: str
+    version: str | None = None
+    """A stored version, by at least six digits; without it and without `text` the draft."""
+    text: str | None = None
+    files: dict[str, str] = msgspec.field(default_factory=dict)
+    """Text of each list file that `text` names."""
+    base: str | None = None
+    """The version this was made against; refused where another one rules."""
+    evidence: Evidence | None = None
+    """A back test or another test of this version."""
+
+
 class GetCheckpoint(Command, frozen=True, kw_only=True):
     """The latest signed head of the log (C2SP tlog-checkpoint)."""
 
@@ -706,6 +726,7 @@ ROUTES: dict[type[Command], Route] = {
     ListPolicies: _route("GET", "/policies", list[PolicyLine]),
     GetPolicy: _route("GET", "/policies/{workflow}", PolicyVersion),
     DiffPolicies: _route("GET", "/policies/{workflow}/diff", PolicyDiff),
+    ProposePolicy: _route("POST", "/policies/{workflow}/propose", Proposal),
     PolicyHistory: _route("GET", "/policies/{workflow}/history", list[HistoryLine]),
     GetCheckpoint: _route("GET", "/audit/checkpoint", LogHead),
     ListEntries: _route("GET", "/audit/entries", LogEntries),

@@ -56,6 +56,7 @@ BOUND = {
     "DiffPolicies",
     "PolicyHistory",
     "Record",
+    "ProposePolicy",
 }
 """Operations about a workflow that the request names itself, or that reads the stream it names."""
 REFUSALS = {401, 403, 404}

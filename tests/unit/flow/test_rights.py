@@ -249,6 +249,9 @@ COMMANDS: dict[type[c.Command], Callable[[Scene, Any], c.Command]] = {
     c.ListPolicies: lambda s, it: c.ListPolicies(),
     c.GetPolicy: lambda s, it: c.GetPolicy(workflow="refund"),
     c.DiffPolicies: lambda s, it: c.DiffPolicies(workflow="refund", new="active"),
+    c.ProposePolicy: lambda s, it: c.ProposePolicy(
+        workflow="refund", reason="more", text=REFUND.replace("Nobody", "No one")
+    ),
     c.PolicyHistory: lambda s, it: c.PolicyHistory(workflow="refund"),
     c.GetCheckpoint: lambda s, it: c.GetCheckpoint(),
     c.ListEntries: lambda s, it: c.ListEntries(),
@@ -331,6 +334,7 @@ def wanted(kind: type[c.Command], name: str) -> int:
             c.DiffPolicies,
             c.PolicyHistory,
             c.Record,
+            c.ProposePolicy,
         )
         if elsewhere and bound:
             return False

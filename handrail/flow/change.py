@@ -1,0 +1,121 @@
+"""What an approved change of a policy does: in the transaction that releases the approval.
+
+No program redeems its grant. The release itself is the run: the version that was approved rules
+from that commit on, or it never does. So it happens at most once, and with what was approved.
+"""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import Any
+
+import msgspec
+
+from handrail.audit.events import SYSTEM
+from handrail.flow.policies import let_rule, version_of
+from handrail.flow.ports import Ports, read_policy
+from handrail.flow.records import note
+from handrail.gate import Policy, load
+from handrail.model.errors import Conflict, HandrailError
+from handrail.model.modes import GrantState, Said
+from handrail.model.outcome import Grant, Outcome
+from handrail.model.versions import POLICY_CHANGE, Evidence, How
+from handrail.ports import Filed, Transaction
+
+BUILT_IN = (POLICY_CHANGE,)
+"""Workflows whose decisions change policies. Nobody hands them in, and no file takes their name."""
+PROGRAM = "handrail"
+"""Who runs such a change."""
+
+
+def built_in(tx: Transaction, ports: Ports, workflow: str) -> Policy:
+    """The shipped policy of a built-in workflow; it rules from its first use on."""
+    text = files("handrail.flow").joinpath(f"{workflow}.yaml").read_text("utf-8")
+    policy = load(text, path=f"{workflow}.yaml", run_cases=False)
+    if tx.policies.active(workflow) != policy.version:
+        let_rule(tx, ports, version_of(policy, {}), how=How.BUILT_IN, by=SYSTEM)
+    return ports.shelf.put(policy.version, policy)
+
+
+def carry_out(
+    tx: Transaction, ports: Ports, filed: Filed, outcome: Outcome[Any], grant: Grant | None
+) -> None:
+    """Do what an outcome allows that changes a policy; nothing for any other decision.
+
+    Where something else rules by now than was proposed against, or the stored text is no longer
+    what was approved, the grant is taken back and says so.
+    """
+    if filed.decision.workflow not in BUILT_IN or grant is None:
+        return
+    try:
+        _activate(tx, ports, filed, outcome)
+    except HandrailError as error:
+        voided = msgspec.structs.replace(
+            grant, state=GrantState.VOID, finished_at=tx.now(), note=str(error)
+        )
+        _move(tx, grant, voided)
+        note(tx, "grant.voided", SYSTEM, grant=grant.id, decision=grant.decision_id)
+        return
+    done = msgspec.structs.replace(
+        grant,
+        state=GrantState.DONE,
+        redeemed_at=tx.now(),
+        finished_at=tx.now(),
+        run=f"release of {grant.decision_id}",
+        by=PROGRAM,
+    )
+    _move(tx, grant, done)
+    note(tx, "grant.redeemed", PROGRAM, grant=grant.id, decision=grant.decision_id)
+    note(
+        tx,
+        "grant.confirmed",
+        PROGRAM,
+        grant=grant.id,
+        decision=grant.decision_id,
+        state=GrantState.DONE,
+    )
+
+
+def _move(tx: Transaction, old: Grant, new: Grant) -> None:
+    if not tx.grants.replace(old, new):
+        raise Conflict(f"{old.id} moved; try again")
+
+
+def _activate(tx: Transaction, ports: Ports, filed: Filed, outcome: Outcome[Any]) -> None:
+    """Let the approved version rule. Raises where it cannot; nothing was changed then."""
+    decision = filed.decision
+    workflow, version = decision.facts["policy"], outcome.approved["version"]
+    base, now = decision.facts.get("base"), tx.policies.active(workflow)
+    if now != base:
+        raise Conflict(
+            f"{workflow} is ruled by {now} by now, and this was proposed against "
+            f"{base or 'nothing'}; propose it again"
+        )
+    stored = tx.policies.get(workflow, version)
+    if stored is None or read_policy(stored).version != version:
+        raise Conflict(
+            f"the stored text of {workflow}@{version} is not what was approved; "
+            "run `handrail audit verify --against-state`, and propose it again"
+        )
+    votes = []
+    if filed.review_id is not None:
+        votes = tx.reviews.votes(filed.review_id)
+    evidence = (decision.context or {}).get("evidence")
+    let_rule(
+        tx,
+        ports,
+        stored,
+        how=How.PROPOSAL,
+        by=outcome.by or SYSTEM,
+        decision_id=decision.id,
+        proposed_by=decision.submitter,
+        approved_by=tuple(
+            dict.fromkeys(vote.person for vote in votes if vote.said is not Said.REJECT)
+        ),
+        reason=decision.facts["reason"],
+        evidence=None if evidence is None else msgspec.convert(evidence, Evidence),
+        single_person=any(vote.single_person for vote in votes),
+    )
+
+
+__all__ = ["BUILT_IN", "built_in", "carry_out"]
