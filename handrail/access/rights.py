@@ -39,6 +39,7 @@ RIGHTS: dict[str, str] = {
     "tokens.write": "make and revoke API tokens",
     "policies.read": "read policies and their versions",
     "policies.write": "propose policies",
+    "policies.apply": "let policies rule that were approved elsewhere",
     "settings.write": "change settings",
     "audit.read": "read and verify the log",
     "export.read": "export the log and the decisions",
@@ -62,7 +63,7 @@ EVERYBODY = frozenset(
 NOBODY = frozenset({"sign_in"})
 """What may be done by who is not known."""
 
-LOCAL = frozenset(RIGHTS) - {"account.own", "reviews.assign"}
+LOCAL = frozenset(RIGHTS) - {"account.own", "policies.apply", "reviews.assign"}
 """What the workspace's own user may do. Deciding a review takes being asked here too."""
 
 AT_HOME = LOCAL - {"vouch"}
@@ -188,6 +189,10 @@ SCOPES: dict[str, Scope] = {
     "policies:propose": Scope(
         says="Propose policies; people decide them.",
         rights=frozenset({"policies.read", "policies.write", "decisions.own"}),
+    ),
+    "policies:apply": Scope(
+        says="Let policies rule that were approved elsewhere, as a CI does.",
+        rights=frozenset({"policies.read", "policies.apply"}),
     ),
     "audit:read": Scope(
         says="Read and verify the log.", rights=frozenset({"audit.read", "policies.read"})
@@ -336,6 +341,10 @@ COMMAND_RIGHTS: dict[type[c.Command], Rule] = {
     c.DiffPolicies: _any("policies.read"),
     c.PolicyHistory: _any("policies.read"),
     c.ProposePolicy: _any("policies.write"),
+    c.ListLists: _any("policies.read"),
+    c.ListTrials: _any("policies.read"),
+    c.ApplyPolicy: _any("policies.apply"),
+    c.ProposeList: _any("policies.write"),
     c.GetCheckpoint: _any("audit.read"),
     c.ListEntries: _any("audit.read"),
     c.ProveEntry: _any("audit.read"),

@@ -12,11 +12,11 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
-from handrail.flow import BUILT_IN, Ports, take_file
+from handrail.flow import Ports, take_file
 from handrail.model.errors import BadInput, HandrailError
 from handrail.model.feedback import PolicyVersion
 from handrail.model.people import Actor
-from handrail.model.versions import PolicyDraft
+from handrail.model.versions import BUILT_IN, PolicyDraft
 from handrail.packs.checks import CHECKS
 from handrail.ports import Transaction
 

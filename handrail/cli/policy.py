@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,10 +13,14 @@ import typer
 from handrail.cli.screen import table, time_of, visible
 from handrail.cli.shell import POLICIES, Shell, shell_of
 from handrail.model.commands import (
+    ApplyPolicy,
     DiffPolicies,
     GetPolicy,
+    ListLists,
     ListPolicies,
+    ListTrials,
     PolicyHistory,
+    ProposeList,
     ProposePolicy,
 )
 from handrail.model.errors import BadInput
@@ -26,7 +30,13 @@ if TYPE_CHECKING:
     from handrail.gate import Policy
     from handrail.model.commands import PolicyLine
     from handrail.model.feedback import PolicyVersion
-    from handrail.model.versions import HistoryLine, Proposal
+    from handrail.model.versions import (
+        HistoryLine,
+        ListProposal,
+        Proposal,
+        StoredList,
+        TrialCount,
+    )
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, invoke_without_command=True)
 
@@ -117,8 +127,11 @@ def show(ctx: typer.Context, name: Annotated[str, _NAMED]) -> None:
     workflow, version = named(name)
     with shell.open() as client:
         found: PolicyVersion = shell.act(client, GetPolicy(workflow=workflow, version=version))
+        trying: list[TrialCount] = []
+        if found.active:
+            trying = shell.act(client, ListTrials(workflow=workflow))
     if shell.json:
-        shell.document(found)
+        shell.document({**msgspec.to_builtins(found), "trials": trying})
         return
     state = "rules now" if found.active else "does not rule"
     since = (
@@ -130,6 +143,8 @@ def show(ctx: typer.Context, name: Annotated[str, _NAMED]) -> None:
     shell.say(f"{state}{since}; gate digest {found.gate_digest}")
     for file in found.files:
         shell.say(f"with {file}")
+    for one in trying:
+        shell.say(f"on trial, {trial_words(one)}")
     shell.say()
     shell.say(found.text.rstrip("\n"))
 
@@ -219,7 +234,7 @@ def _is_file(text: str) -> bool:
     return "/" in text or text.endswith((".yaml", ".yml"))
 
 
-def _load(path: Path) -> Policy:
+def _load(path: Path, read: Callable[[str], bytes] | None = None) -> Policy:
     from handrail.cli.check import reader
     from handrail.gate import load
 
@@ -228,7 +243,7 @@ def _load(path: Path) -> Policy:
     except OSError as error:
         raise BadInput(f"{path}: {error.strerror or error}; check the path") from error
     # A case that comes out otherwise is what a diff shows, not what stops it.
-    return load(text, path=str(path), read_file=reader(path), run_cases=False)
+    return load(text, path=str(path), read_file=read or reader(path), run_cases=False)
 
 
 def _same(workflow: str, other: str) -> None:
@@ -312,6 +327,93 @@ def propose(
         shell.note(warning)
 
 
+@app.command()
+def apply(
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Policy file; beside it its lists.")],
+    author: Annotated[str, typer.Option(metavar="PERSON", help="Who wrote the change.")],
+    approved_by: Annotated[
+        str, typer.Option(metavar="PERSON", help="Who approved it: somebody else.")
+    ],
+    reference: Annotated[
+        str, typer.Option(help="Where the approval is recorded, such as a merge request.")
+    ],
+    reason: Annotated[str, typer.Option(help="Why it changes.")],
+    base: Annotated[
+        str | None,
+        typer.Option(metavar="VERSION", help="Only if this version rules now, in full."),
+    ] = None,
+    evidence: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="JSON with kind, summary, figures: a back test of it."),
+    ] = None,
+) -> None:
+    """Let a file rule that was approved elsewhere, as a CI does.
+
+    Sent to the server of HANDRAIL_URL with the token of HANDRAIL_TOKEN, which needs the scope
+    policies:apply. Who approved it, and where, stands in the history.
+    """
+    from handrail.app import connect
+    from handrail.cli.check import reader
+
+    shell = shell_of(ctx)
+    read = reader(file)
+    files: dict[str, str] = {}
+
+    def keep(name: str) -> bytes:
+        content = read(name)
+        files[name] = content.decode("utf-8")
+        return content
+
+    loaded = _load(file, keep)
+    command = ApplyPolicy(
+        workflow=loaded.workflow,
+        text=loaded.text,
+        files=files,
+        author=author,
+        approved_by=approved_by,
+        reference=reference,
+        reason=reason,
+        base=base,
+        evidence=None if evidence is None else _evidence(evidence),
+    )
+    with connect() as client:
+        made: Proposal = client.call(command)
+    if shell.json:
+        shell.document(made)
+        return
+    say_diff(shell, made.diff)
+    shell.say(f"{made.workflow}@{short(made.version)} rules now, approved at {visible(reference)}")
+    for warning in made.warnings:
+        shell.note(warning)
+
+
+@app.command()
+def trials(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Workflow.")],
+) -> None:
+    """Rules on trial: how often each would have acted, so that you can decide to arm it."""
+    shell = shell_of(ctx)
+    with shell.open() as client:
+        found: list[TrialCount] = shell.act(client, ListTrials(workflow=name))
+    if shell.json:
+        shell.document(found)
+        return
+    if not found:
+        shell.say(f"no rule of {name} is on trial; write `trial: true` into one")
+    for one in found:
+        shell.say(trial_words(one))
+
+
+def trial_words(one: TrialCount) -> str:
+    """`rule x: would have acted on 3 of 40 decisions, 7.5 % [2.6–19.9]`."""
+    head = f"{one.rule}: would have acted on {one.fired:,} of {one.of:,} decisions"
+    if one.share is None or one.low is None or one.high is None:
+        return head
+    return f"{head}, {100 * one.share:.1f} % [{100 * one.low:.1f}–{100 * one.high:.1f}]"
+
+
 def _evidence(path: Path) -> Evidence:
     from handrail.model.wire import read_json
 
@@ -321,6 +423,87 @@ def _evidence(path: Path) -> Evidence:
         raise BadInput(f"{path}: {error.strerror or error}; check the path") from error
     except msgspec.ValidationError as error:
         raise BadInput(f"{path}: {error}; expected kind, summary and figures") from error
+
+
+@app.command()
+def lists(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Workflow.")],
+) -> None:
+    """The stored lists of a policy: what they hold, from whom, and until when."""
+    shell = shell_of(ctx)
+    with shell.open() as client:
+        found: list[StoredList] = shell.act(client, ListLists(workflow=name))
+    if shell.json:
+        shell.document(found)
+        return
+    if not found:
+        shell.say(f"{name} has no stored list; declare one with `lists: {{x: {{stored: true}}}}`")
+        return
+    for one in found:
+        shell.say(f"{one.name}, version {one.version}, {len(one.entries):,} values")
+        if one.entries:
+            shell.console().print(
+                table(
+                    ("value", "since", "by", "until", "decision"),
+                    [
+                        (
+                            entry.value,
+                            time_of(entry.added_at),
+                            entry.added_by,
+                            time_of(entry.expires_at) if entry.expires_at else "for good",
+                            entry.decision_id or "-",
+                        )
+                        for entry in one.entries
+                    ],
+                )
+            )
+
+
+_WORKFLOW = typer.Argument(metavar="NAME", help="Workflow.")
+_LIST = typer.Argument(metavar="LIST", help="Stored list of its policy.")
+_VALUES = typer.Argument(metavar="VALUE…", help="Values.")
+_REASON = typer.Option(help="Why; those who decide it read it.")
+
+
+@app.command()
+def add(
+    ctx: typer.Context,
+    name: Annotated[str, _WORKFLOW],
+    stored: Annotated[str, _LIST],
+    values: Annotated[list[str], _VALUES],
+    reason: Annotated[str, _REASON],
+    days: Annotated[
+        int | None, typer.Option(metavar="N", help="They stay so many days; else for good.")
+    ] = None,
+) -> None:
+    """Ask that values join a stored list; in a workspace of one person they do at once."""
+    command = ProposeList(workflow=name, list=stored, add=tuple(values), reason=reason, days=days)
+    _change(shell_of(ctx), command)
+
+
+@app.command()
+def remove(
+    ctx: typer.Context,
+    name: Annotated[str, _WORKFLOW],
+    stored: Annotated[str, _LIST],
+    values: Annotated[list[str], _VALUES],
+    reason: Annotated[str, _REASON],
+) -> None:
+    """Ask that values leave a stored list; in a workspace of one person they do at once."""
+    command = ProposeList(workflow=name, list=stored, remove=tuple(values), reason=reason)
+    _change(shell_of(ctx), command)
+
+
+def _change(shell: Shell, command: ProposeList) -> None:
+    with shell.open() as client:
+        made: ListProposal = shell.act(client, command)
+    if shell.json:
+        shell.document(made)
+    elif made.done:
+        shell.say(f"{made.list} is changed (single person)")
+    else:
+        shell.say(f"{made.review_id} asks {visible(', '.join(made.approvers))}")
 
 
 @app.command()

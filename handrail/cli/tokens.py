@@ -79,8 +79,8 @@ def make(
     """Make a token, and print it this once.
 
     Scopes: decisions:submit, decisions:read, grants:run, reviews:read, labels:write,
-    feedback:read, stops:write, policies:propose, audit:read, export:read, metrics:read. No token
-    decides.
+    feedback:read, stops:write, policies:propose, policies:apply, audit:read, export:read,
+    metrics:read. No token decides.
     """
     shell = shell_of(ctx)
     command = MakeToken(

@@ -12,10 +12,10 @@ from typing import Any
 
 from handrail.flow.acts import ask, assign, comment, escalate, snooze
 from handrail.flow.aggregates import Astray, astray, let_go, mend
-from handrail.flow.change import BUILT_IN
 from handrail.flow.claim import claim
 from handrail.flow.invitations import has_admin, invite, make_first_admin, make_link
 from handrail.flow.labels import add_label
+from handrail.flow.lists import list_lists
 from handrail.flow.log import accept_restore, against_state, checkpoint, create_log, rolled_back
 from handrail.flow.people import list_people, set_person
 from handrail.flow.policies import (
@@ -27,7 +27,7 @@ from handrail.flow.policies import (
     take_file,
 )
 from handrail.flow.ports import Ports, Shelf, read_policy
-from handrail.flow.propose import propose_policy
+from handrail.flow.propose import apply_policy, propose_list, propose_policy
 from handrail.flow.queries import (
     get_decision,
     list_decisions,
@@ -58,6 +58,7 @@ from handrail.flow.submit import preview, submit, submit_batch
 from handrail.flow.sweep import call_back, deliver, sweep
 from handrail.flow.tick import tick
 from handrail.flow.tokens import list_tokens, make_token, revoke_token
+from handrail.flow.trials import list_trials
 from handrail.flow.undo import undo
 from handrail.flow.vote import cast_vote
 from handrail.flow.withdraw import withdraw
@@ -113,6 +114,10 @@ _VERBS: dict[type[c.Command], Callable[[Any, Actor, Ports], Any]] = {
     c.DiffPolicies: diff_policies,
     c.PolicyHistory: policy_history,
     c.ProposePolicy: propose_policy,
+    c.ListLists: list_lists,
+    c.ListTrials: list_trials,
+    c.ApplyPolicy: apply_policy,
+    c.ProposeList: propose_list,
     c.GetCheckpoint: get_checkpoint,
     c.ListEntries: list_entries,
     c.ProveEntry: prove_entry,
@@ -122,7 +127,6 @@ USE_CASES = {kind: told(kind, verb) for kind, verb in _VERBS.items()}
 """Command to the function that answers it."""
 
 __all__ = [
-    "BUILT_IN",
     "LINK",
     "USE_CASES",
     "Astray",

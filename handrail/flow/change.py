@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from handrail.audit.events import SYSTEM
+from handrail.flow.lists import DAY_US, change_list
 from handrail.flow.policies import let_rule, version_of
 from handrail.flow.ports import Ports, read_policy
 from handrail.flow.records import note
@@ -19,11 +20,9 @@ from handrail.gate import Policy, load
 from handrail.model.errors import Conflict, HandrailError
 from handrail.model.modes import GrantState, Said
 from handrail.model.outcome import Grant, Outcome
-from handrail.model.versions import POLICY_CHANGE, Evidence, How
+from handrail.model.versions import BUILT_IN, LIST_CHANGE, Evidence, How
 from handrail.ports import Filed, Transaction
 
-BUILT_IN = (POLICY_CHANGE,)
-"""Workflows whose decisions change policies. Nobody hands them in, and no file takes their name."""
 PROGRAM = "handrail"
 """Who runs such a change."""
 
@@ -48,7 +47,10 @@ def carry_out(
     if filed.decision.workflow not in BUILT_IN or grant is None:
         return
     try:
-        _activate(tx, ports, filed, outcome)
+        if filed.decision.workflow == LIST_CHANGE:
+            _change_list(tx, filed, outcome)
+        else:
+            _activate(tx, ports, filed, outcome)
     except HandrailError as error:
         voided = msgspec.structs.replace(
             grant, state=GrantState.VOID, finished_at=tx.now(), note=str(error)
@@ -73,6 +75,21 @@ def carry_out(
         grant=grant.id,
         decision=grant.decision_id,
         state=GrantState.DONE,
+    )
+
+
+def _change_list(tx: Transaction, filed: Filed, outcome: Outcome[Any]) -> None:
+    decision, asked = filed.decision, outcome.approved
+    days = asked.get("days")
+    change_list(
+        tx,
+        decision.facts["policy"],
+        decision.facts["list"],
+        add=asked["add"],
+        remove=asked["remove"],
+        by=outcome.by or SYSTEM,
+        expires_at=None if days is None else tx.now() + days * DAY_US,
+        decision_id=decision.id,
     )
 
 
@@ -118,4 +135,4 @@ def _activate(tx: Transaction, ports: Ports, filed: Filed, outcome: Outcome[Any]
     )
 
 
-__all__ = ["BUILT_IN", "built_in", "carry_out"]
+__all__ = ["built_in", "carry_out"]

@@ -10,6 +10,7 @@ from handrail.audit.entry import commit_bytes, field_key
 from handrail.audit.events import SYSTEM
 from handrail.flow.aggregates import count
 from handrail.flow.change import carry_out
+from handrail.flow.lists import remember
 from handrail.flow.ports import Ports
 from handrail.flow.records import commit, key_of, note, owner_of
 from handrail.gate import Record
@@ -93,6 +94,7 @@ def settle(
         tx.decisions.settle(decision.id)
     _tell(tx, filed, outcome, grant, _sealed(tx, decision, body, key), actor)
     carry_out(tx, ports, filed, outcome, grant)
+    remember(tx, ports, filed, outcome)
     return outcome
 
 
@@ -107,6 +109,7 @@ def release(
     sealed = _sealed(tx, filed.decision, tx.outcomes.body(outcome.decision_id), None)
     _tell(tx, filed, outcome, grant, sealed, actor)
     carry_out(tx, ports, filed, outcome, grant)
+    remember(tx, ports, filed, outcome)
 
 
 def _mint(

@@ -11,6 +11,7 @@ from handrail.flow.passwords import Passwords
 from handrail.gate import Check, Policy, load
 from handrail.model.errors import NotFound
 from handrail.model.feedback import PolicyVersion
+from handrail.model.versions import ListEntry, in_force
 from handrail.ports import Drafts, NoDrafts, Steps, Store, Transaction, no_steps
 from handrail.review.deadlines import Hours
 from handrail.settings import Settings
@@ -28,6 +29,15 @@ def read_policy(stored: PolicyVersion, checks: Mapping[str, Check] | None = None
     return load(stored.text, path=stored.path, read_file=read_file, run_cases=False, checks=checks)
 
 
+class Filled(msgspec.Struct, frozen=True, kw_only=True):
+    """A policy with what its stored lists hold, and for how long that is so."""
+
+    policy: Policy
+    since: int
+    until: int | None
+    """When the next value leaves because its time is over (µs UTC); None where none does."""
+
+
 class Shelf:
     """Checked policies by (workflow, version). A version never changes, so neither does an item."""
 
@@ -36,6 +46,7 @@ class Shelf:
         self.checking: set[str] = set()
         """Workflows of which some version runs checks."""
         self._policies: dict[tuple[str, str], Policy] = {}
+        self._filled: dict[tuple[str, str], Filled] = {}
         self._lock = threading.Lock()
 
     def active(self, tx: Transaction, workflow: str) -> Policy:
@@ -63,6 +74,37 @@ class Shelf:
                 raise NotFound(f"the policy {workflow}@{version} is not in the store")
             found = self.put(version, read_policy(stored, self.checks))
         return found
+
+    def filled(
+        self,
+        policy: Policy,
+        versions: dict[str, int],
+        now: int,
+        read: Callable[[str], list[ListEntry]],
+    ) -> Policy:
+        """The policy with what these versions of its stored lists hold at `now` (µs UTC).
+
+        `read` gives the entries of a list. It is asked again only when a list has changed, or the
+        time of one of its values is over.
+        """
+        key = policy.workflow, policy.version
+        kept = self._filled.get(key)
+        if (
+            kept is not None
+            and kept.policy.list_versions == versions
+            and kept.since <= now
+            and (kept.until is None or now < kept.until)
+        ):
+            return kept.policy
+        held: dict[str, tuple[str, ...]] = {}
+        ends: list[int] = []
+        for name in versions:
+            entries = in_force(read(name), now)
+            held[name] = tuple(entry.value for entry in entries)
+            ends += [entry.expires_at for entry in entries if entry.expires_at is not None]
+        made = policy.with_lists(held, versions)
+        self._filled[key] = Filled(policy=made, since=now, until=min(ends, default=None))
+        return made
 
     def put(self, version: str, policy: Policy) -> Policy:
         with self._lock:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import msgspec
 
 from handrail.access import Who, allow
-from handrail.flow.change import BUILT_IN
 from handrail.flow.ports import Ports
 from handrail.flow.records import commit, note, owner_of
 from handrail.flow.submit import hold
@@ -23,6 +22,7 @@ from handrail.model.modes import GrantState, Lane, Mode, Severity
 from handrail.model.outcome import Grant, Outcome
 from handrail.model.people import Actor
 from handrail.model.ruling import Ruling
+from handrail.model.versions import BUILT_IN
 from handrail.model.wire import check_wire
 from handrail.ports import Filed, Transaction
 

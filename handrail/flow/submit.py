@@ -10,11 +10,12 @@ import msgspec
 from handrail.access import Denied, Thing, Who, allow, may
 from handrail.audit.entry import commit_bytes, field_key
 from handrail.flow.aggregates import count, resolve_aggregates
-from handrail.flow.change import BUILT_IN
 from handrail.flow.close import retire, seal_round, settle
+from handrail.flow.lists import filled
 from handrail.flow.ports import Ports
 from handrail.flow.records import audience, key_of, note, owner_of
 from handrail.flow.refusals import tell
+from handrail.flow.trials import tried
 from handrail.flow.who import able, decision_thing, enter, stake_in
 from handrail.gate import IfOpen, Policy, Record, read_confidences
 from handrail.model.canonical import keyed_digest
@@ -28,6 +29,7 @@ from handrail.model.people import Actor
 from handrail.model.problem import problem_of
 from handrail.model.review import Review, Round
 from handrail.model.ruling import Checked, Coin, Route, Ruling
+from handrail.model.versions import BUILT_IN
 from handrail.model.wire import (
     MAX_FACTS_BYTES,
     check_address,
@@ -187,7 +189,7 @@ def preview(command: Preview, actor: Actor, ports: Ports) -> Ruling:
 
     def query(tx: Transaction) -> Ruling:
         allow(enter(tx, actor, meet=False), Preview, Thing(workflow=command.workflow))
-        policy = ports.shelf.active(tx, command.workflow)
+        policy = filled(tx, ports, ports.shelf.active(tx, command.workflow))
         record = policy.ingest(command.facts, command.proposal)
         _refuse_missing(policy, record)
         return _rule(tx, policy, record, prepared, new_id("d", tx.now()))
@@ -211,7 +213,7 @@ def file(tx: Transaction, prepared: Prepared, ports: Ports) -> Ruling:
         earlier = tx.decisions.by_key(command.workflow, submitter, command.key)
         if earlier is not None:
             return _repeat(earlier, prepared)
-    policy = ports.shelf.active(tx, command.workflow)
+    policy = filled(tx, ports, ports.shelf.active(tx, command.workflow))
     record = policy.ingest(command.facts, command.proposal)
     if record.missing and command.on_bad == "raise":
         _refuse_missing(policy, record)
@@ -263,6 +265,7 @@ def file(tx: Transaction, prepared: Prepared, ports: Ports) -> Ruling:
     )
     key = _record(tx, filed, review, opened)
     count(tx, ports, decision, "submitted", policy, record)
+    tried(tx, policy, decision, ruling)
     if ruling.lane is Lane.PASS:
         settle(
             tx,

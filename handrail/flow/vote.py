@@ -9,6 +9,7 @@ import msgspec
 from handrail.access import Denied, allow, is_blind, over_limit
 from handrail.flow.claim import require_free, require_open
 from handrail.flow.close import settle, start_round, unblock
+from handrail.flow.lists import as_ruled
 from handrail.flow.look import card_now, policy_of, still_missing
 from handrail.flow.ports import Ports
 from handrail.flow.records import audience, commit, handles_of, note, owner_of
@@ -237,7 +238,7 @@ def _edit(
     changes = {name: changed.proposal.get(name) for name in command.edits}
     if changed.proposal == current.proposal:
         return review, current, changes
-    ruling = policy.evaluate(
+    ruling = as_ruled(tx, policy, lead.ruling).evaluate(
         changed,
         decision_id=lead.decision.id,
         evaluated_at=tx.now(),

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from handrail.gate.checker import Checker, Fault, nearest
 from handrail.gate.declare import Declarations
-from handrail.gate.draft import DraftRule, DraftTiers, Row
+from handrail.gate.draft import DraftRemember, DraftRule, DraftTiers, Row
 from handrail.gate.sentence import Sentence, compile_sentence
 from handrail.gate.shapes import ID
 from handrail.gate.source import Node, shorten
@@ -88,12 +88,43 @@ class Consequences(Declarations):
         because = self.sentence(given["because"]) if "because" in given else None
         trial = self.flag(given["trial"], "trial") if "trial" in given else False
         same_case = self.same_case(given["same_case"], then) if "same_case" in given else ()
+        remember = self.remember(given["remember"]) if "remember" in given else ()
         rows = []
         if when is not None:
             rows = [Row(when, given["when"].text, then, severity, approvals, because)]
         return DraftRule(
-            name, spec.line, spec.column, rows, on_unknown, trial, same_case, matrix=False
+            name, spec.line, spec.column, rows, on_unknown, trial, same_case, False, remember
         )
+
+    def remember(self, node: Node) -> tuple[DraftRemember, ...]:
+        """What joins which stored list after an approval."""
+        given = self.section(node, "remember")
+        if "list" not in given or "field" not in given:
+            return ()
+        span = self.span(given["for"], "for") if "for" in given else None
+        name = given["list"].text
+        named = self.draft.lists.get(name)
+        if named is None or not named.stored:
+            self.wrong(
+                given["list"],
+                f"remember names {given['list'].shown}",
+                "a stored list under `lists:`",
+                nearest(name, [one for one, known in self.draft.lists.items() if known.stored])
+                or f"declare it: `{name}: {{stored: true}}`",
+            )
+            return ()
+        field = self.known_field(given["field"], "remember")
+        if field is None:
+            return ()
+        if field.kind not in ("string", "enum", "person"):
+            self.wrong(
+                given["field"],
+                f"remember takes {field.name}, a {field.kind}",
+                "a text: a stored list holds texts",
+                "",
+            )
+            return ()
+        return (DraftRemember(name, field.name, span),)
 
     def on_unknown(self, given: dict[str, Node]) -> OnUnknown:
         if "on_unknown" not in given:
@@ -440,6 +471,8 @@ class Consequences(Declarations):
             draft.if_approved = self.sentence(given["if_approved"])
         if "if_rejected" in given:
             draft.if_rejected = self.sentence(given["if_rejected"])
+        if "remember" in given:
+            draft.remember = self.remember(given["remember"])
         if "undo" in given:
             undo = self.span(given["undo"], "undo")
             draft.undo_us = draft.undo_us if undo is None else undo

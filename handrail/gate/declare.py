@@ -31,6 +31,7 @@ from handrail.gate.source import Node, lookalike, shorten
 from handrail.gate.syntax import RESERVED, Expr, ExprError, parse
 from handrail.model.canonical import digest
 from handrail.model.policy import Field
+from handrail.model.versions import items_digest
 
 MAX_LIST_BYTES = 4 * 1024 * 1024
 """Largest list file, bytes."""
@@ -446,8 +447,9 @@ class Declarations(Shapes):
             self.draft.scope.lists[name] = named
             if named is not None:
                 self.draft.lists[name] = named
-                self.draft.list_digests[name] = digest(
-                    sorted(str(item) for item in set(named.items))
+                # What a stored list holds is no part of a version: a hole, filled by rulings.
+                self.draft.list_digests[name] = (
+                    "stored" if named.stored else items_digest(named.items)
                 )
 
     def named_list(self, name: str, spec: Node) -> NamedList | None:
@@ -455,20 +457,34 @@ class Declarations(Shapes):
             items = self.items(spec, f"the list {name}")
             return self.list_items(name, spec, items)
         if spec.kind == "map":
-            given = self.section(spec, "list")
-            if "file" not in given:
-                return None
-            return self.list_file(name, given)
+            return self.made_list(name, spec)
         if spec.text == "stored":
+            return NamedList(name, (), "text", stored=True)
+        self.wrong(
+            spec, f"the list {name} is {spec.shown}", "`[..]`, `{file: …}` or `{stored: true}`", ""
+        )
+        return None
+
+    def made_list(self, name: str, spec: Node) -> NamedList | None:
+        """A list that is read from a file, or kept in the store."""
+        given = self.section(spec, "list")
+        if "stored" in given:
+            if "file" in given or "column" in given:
+                self.wrong(spec, f"the list {name} is stored and has a file", "one of them", "")
+            elif self.flag(given["stored"], "stored"):
+                return NamedList(name, (), "text", stored=True)
+            else:
+                self.wrong(given["stored"], "stored is false", "true", "or give the items")
+            return None
+        if "file" not in given:
             self.wrong(
                 spec,
-                "`stored` lists are not available yet",
-                "`[..]` or `{file: lists/x.csv}`",
-                "put the items into a file beside the policy",
+                f"the list {name} says not where its items are",
+                "`file` or `stored`",
+                "write `{file: lists/x.csv}` or `{stored: true}`",
             )
-        else:
-            self.wrong(spec, f"the list {name} is {spec.shown}", "`[..]` or `{file: …}`", "")
-        return None
+            return None
+        return self.list_file(name, given)
 
     def list_items(self, name: str, spec: Node, nodes: list[Node]) -> NamedList | None:
         for node in nodes:

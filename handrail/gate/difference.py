@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from handrail.gate.draft import Draft, DraftCase, DraftRule, DraftTiers
+from handrail.gate.draft import Draft, DraftCase, DraftRemember, DraftRule, DraftTiers
 from handrail.gate.policy import Policy
 from handrail.gate.series import Aggregate
 from handrail.gate.syntax import Expr
@@ -48,6 +48,14 @@ def compare(old: Policy | None, new: Policy) -> PolicyDiff:
     found = [*_sections(old, new)]
     changed, same = _cases(old, new)
     gate_changed = old.gate_digest != new.gate_digest
+    if gate_changed and not any(change.decides for change in found):
+        found.append(
+            Change(
+                part="gate",
+                kind="changed",
+                sentence="What decides differs in a way that has no words here; compare the texts",
+            )
+        )
     if old.version != new.version and not found:
         found.append(
             Change(
@@ -77,7 +85,7 @@ def _count(items: tuple[Any, ...], noun: str) -> str:
 
 
 def _sections(old: Policy, new: Policy) -> Iterable[Change]:
-    before, after = old._draft, new._draft
+    before, after = old.draft, new.draft
     yield from _plain("title", old.title, new.title, decides=False)
     yield from _plain("owners", _owners(old), _owners(new), decides=False)
     yield from _plain("review_by", old.review_by, new.review_by, decides=False)
@@ -118,6 +126,9 @@ def _sections(old: Policy, new: Policy) -> Iterable[Change]:
     for part in ("if_approved", "if_rejected"):
         ours, theirs = getattr(before, part), getattr(after, part)
         yield from _plain(part, ours and ours.text, theirs and theirs.text, decides=False)
+    yield from _plain(
+        "remember", _remember(before.remember), _remember(after.remember), decides=False
+    )
     yield from _plain("undo", _span(old.undo_us), _span(new.undo_us), decides=False)
     yield from _plain("valid", _span(old.valid_us), _span(new.valid_us), decides=False)
     for part in ("spot_check", "active_check", "blind"):
@@ -273,12 +284,23 @@ def _lists(old: Policy, new: Policy) -> Iterable[Change]:
     for name in dict.fromkeys((*old.lists, *new.lists)):
         if name not in new.lists or name not in old.lists:
             kind = "removed" if name in old.lists else "added"
-            items = (old if kind == "removed" else new).lists[name]
             yield Change(
-                part="list", name=name, kind=kind,
-                sentence=f"list {name} {kind}: {len(items):,} items",
-            )  # fmt: skip
+                part="list",
+                name=name,
+                kind=kind,
+                sentence=f"list {name} {kind}: {_holds(old if kind == 'removed' else new, name)}",
+            )
             continue
+        if (name in old.stored_lists) != (name in new.stored_lists):
+            yield Change(
+                part="list",
+                name=name,
+                kind="changed",
+                sentence=f"list {name}: {_holds(old, name)} → {_holds(new, name)}",
+            )
+            continue
+        if name in new.stored_lists:
+            continue  # what it holds has a history of its own
         ours, theirs = set(old.lists[name]), set(new.lists[name])
         if ours == theirs:
             continue
@@ -298,8 +320,12 @@ def _lists(old: Policy, new: Policy) -> Iterable[Change]:
         )
 
 
+def _holds(policy: Policy, name: str) -> str:
+    return "stored" if name in policy.stored_lists else f"{len(policy.lists[name]):,} items"
+
+
 def _tables(old: Policy, new: Policy) -> Iterable[Change]:
-    before, after = old._draft.tables, new._draft.tables
+    before, after = old.draft.tables, new.draft.tables
     for name in dict.fromkeys((*before, *after)):
         ours, theirs = before.get(name), after.get(name)
         if ours is None or theirs is None:
@@ -406,10 +432,21 @@ def _rule(old: DraftRule, new: DraftRule) -> Iterable[str]:
             words = [one.because.text if one.because else "its values" for one in (was, now)]
             if words[0] != words[1]:
                 yield f"{row}says “{words[1]}” instead of “{words[0]}”"
+    if old.remember != new.remember:
+        said = [_remember(one.remember) for one in (old, new)]
+        yield f"remembers {said[0]} → {said[1]}"
     if old.on_unknown != new.on_unknown:
         yield f"where it is unknown: {old.on_unknown} → {new.on_unknown}"
     if old.same_case != new.same_case:
         yield f"same_case {_names(old.same_case) or '-'} → {_names(new.same_case) or '-'}"
+
+
+def _remember(remembered: Iterable[DraftRemember]) -> str:
+    said = [
+        f"{one.field} in {one.list}" + (f" for {_span(one.span_us)}" if one.span_us else "")
+        for one in remembered
+    ]
+    return ", ".join(said) or "nothing"
 
 
 def _condition(before: Expr, after: Expr, was: Any, now: Any) -> Iterable[str]:
@@ -469,12 +506,12 @@ def _tier_words(tiers: DraftTiers | None) -> dict[str, str]:
 
 def _cases(old: Policy, new: Policy) -> tuple[tuple[CaseChange, ...], int]:
     """Cases of both files under both versions: those that come out otherwise, and how many not."""
-    cases = {case.name: case for case in old._draft.cases}
-    cases |= {case.name: case for case in new._draft.cases}
+    cases = {case.name: case for case in old.draft.cases}
+    cases |= {case.name: case for case in new.draft.cases}
     found: list[CaseChange] = []
     same = 0
     for case in cases.values():
-        before, after = _came_out(old, case), _came_out(new, case)
+        before, after = _came_out(old, case, new), _came_out(new, case, old)
         if before == after:
             same += 1
         else:
@@ -482,7 +519,12 @@ def _cases(old: Policy, new: Policy) -> tuple[tuple[CaseChange, ...], int]:
     return tuple(found[:NAMED_CASES]), same
 
 
-def _came_out(policy: Policy, case: DraftCase) -> str:
+def _came_out(policy: Policy, case: DraftCase, other: Policy) -> str:
+    for name in case.tables:
+        # Rows of a case are in the order of the columns of its own file.
+        ours, theirs = (one.draft.tables.get(name) for one in (policy, other))
+        if ours is None or theirs is None or list(ours.columns) != list(theirs.columns):
+            return f"not comparable: the table {name} has other columns"
     try:
         record = policy.ingest(case.facts, case.proposal)
         return came_out(policy.evaluate_case(record, case))

@@ -45,6 +45,16 @@ class Row:
     because: Sentence | None
 
 
+@dataclass(frozen=True)
+class DraftRemember:
+    """A value that joins a stored list once a person has approved it."""
+
+    list: str
+    field: str
+    span_us: int | None
+    """How long it stays, µs; None for good."""
+
+
 @dataclass
 class DraftRule:
     id: str
@@ -55,6 +65,7 @@ class DraftRule:
     trial: bool
     same_case: tuple[str, ...]
     matrix: bool
+    remember: tuple[DraftRemember, ...] = ()
 
 
 @dataclass
@@ -144,6 +155,8 @@ class Draft:
     choices: tuple[str, ...] = ()
     if_approved: Sentence | None = None
     if_rejected: Sentence | None = None
+    remember: tuple[DraftRemember, ...] = ()
+    """What joins a list whatever rule held it."""
     undo_us: int = DEFAULT_UNDO_US
     valid_us: int | None = None
     sampling: Sampling = made(default_factory=Sampling)

@@ -157,8 +157,16 @@ STAKES = (
 )  # fmt: skip
 
 LIST = (
-    Key("file", "path beside the policy: one item a line, or a CSV file", _TEXT, required=True),
+    Key("file", "path beside the policy: one item a line, or a CSV file", _TEXT),
     Key("column", "name of the column in a CSV file with a header line", _TEXT),
+    Key("stored", "`true`: kept in the store, with owner and end of each item; `remember:` and "
+        "`handrail policy add` let it grow", {"const": True}),
+)  # fmt: skip
+
+REMEMBER = (
+    Key("list", "a stored list", _TEXT, required=True),
+    Key("field", "text field whose approved value joins it", _TEXT, required=True),
+    Key("for", "how long it stays, such as `90d`; default for good", _SPAN),
 )
 
 FUNCTIONS = (
@@ -257,6 +265,8 @@ RULE = (
     Key("same_case", "fields whose values merge repeats across subjects", _NAMES),
     Key("approve", "who must approve: each item is needed; `{all: [..]}`, `{any: 2, of: team:x}`",
         _list(_ref("approve"))),
+    Key("remember", "what a person approves joins a stored list: `{list: x, field: y, for: 90d}`",
+        _ref("remember")),
     Key("trial", "evaluated and counted, never acts; default no", _BOOL),
 )  # fmt: skip
 
@@ -305,6 +315,7 @@ REVIEW = (
     Key("if_rejected", "sentence: what happens then", _TEXT),
     Key("undo", "how long the person who closed it may take it back; default `10s`", _SPAN),
     Key("valid", "an approval not used by then lapses; default never", _SPAN),
+    Key("remember", "as under a rule, whichever rule held it", _ref("remember")),
 )
 
 SAMPLING = (
@@ -352,6 +363,7 @@ SECTIONS: dict[str, tuple[Key, ...]] = {
     "field": FIELD,
     "stakes": STAKES,
     "list": LIST,
+    "remember": REMEMBER,
     "table": TABLE,
     "column": COLUMN,
     "check": CHECK,
@@ -368,9 +380,7 @@ SECTIONS: dict[str, tuple[Key, ...]] = {
     "given": GIVEN,
 }
 
-UNAVAILABLE: dict[tuple[str, str], str] = {
-    ("policy", "remember"): "add approved values to the list by a change of the policy",
-}
+UNAVAILABLE: dict[tuple[str, str], str] = {}
 """Parts of the language that are planned and refused: (section, key) → what to do meanwhile."""
 
 INSTEAD: dict[tuple[str, str], str] = {

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping, Sequence, Set
 from contextlib import suppress
+from copy import copy
 from decimal import ROUND_HALF_UP, Context, Decimal
 from fractions import Fraction
 from typing import Any
@@ -63,6 +64,7 @@ from handrail.model.ruling import (
     TierCell,
     Unknown,
 )
+from handrail.model.versions import items_digest
 
 Check = Callable[[Mapping[str, Any]], Any]
 """A check of a pack: from the fields it reads (stored form, None where missing) to its answer.
@@ -103,6 +105,8 @@ class Policy:
     if_open: IfOpen
     otherwise: Mode
     rules: tuple[Rule, ...]
+    trials: tuple[Rule, ...]
+    """Those of the rules that are on trial."""
     routes: tuple[RouteLine, ...]
     reasons: dict[str, str]
     """Reason code → what a person reads."""
@@ -112,6 +116,10 @@ class Policy:
     sampling: Sampling
     lists: dict[str, tuple[Any, ...]]
     list_digests: dict[str, str]
+    stored_lists: tuple[str, ...]
+    """Names of the lists that the store keeps; `with_lists` fills them."""
+    list_versions: dict[str, int]
+    """Version of each stored list this policy is filled with; 0 for an empty one."""
     table_digests: dict[str, str]
     groups: tuple[str, ...]
     """Facts by which rates are cut, to see whom the policy treats worse."""
@@ -146,6 +154,7 @@ class Policy:
         self.if_open = draft.if_open
         self.otherwise = draft.otherwise
         self.rules = tuple(_listed(rule) for rule in draft.rules)
+        self.trials = tuple(rule for rule in self.rules if rule.trial)
         self.routes = tuple(draft.routes)
         self.reasons = draft.reasons
         self.edit_fields = draft.edit
@@ -153,6 +162,8 @@ class Policy:
         self.sampling = draft.sampling
         self.lists = {name: named.items for name, named in draft.lists.items()}
         self.list_digests = draft.list_digests
+        self.stored_lists = tuple(name for name, named in draft.lists.items() if named.stored)
+        self.list_versions = dict.fromkeys(self.stored_lists, 0)
         self.table_digests = {name: table.digest for name, table in draft.tables.items()}
         self.groups = draft.groups
         self.undo_us = draft.undo_us
@@ -206,6 +217,38 @@ class Policy:
 
     def __repr__(self) -> str:
         return f"Policy({self.workflow}@{self.version[:12]}, {len(self.rules)} rules)"
+
+    def with_lists(
+        self, held: Mapping[str, tuple[str, ...]], versions: Mapping[str, int]
+    ) -> Policy:
+        """This policy with what its stored lists hold; rulings say which versions of them."""
+        made = copy(self)
+        made.lists = {**self.lists, **held}
+        made.list_digests = {
+            **self.list_digests,
+            **{name: items_digest(items) for name, items in held.items()},
+        }
+        made.list_versions = {name: versions.get(name, 0) for name in self.stored_lists}
+        made._tail = list(self._tail)
+        made._outside.fill_lists(made._tail, held)
+        return made
+
+    def remembered(self, record: Record, ruling: Ruling) -> tuple[tuple[str, str, int | None], ...]:
+        """(list, value, how long in µs) of what an approval of `record` lets join stored lists.
+
+        By the rules that held it, as the ruling says, and by `review:`.
+        """
+        held = {fired.rule for fired in ruling.fired}
+        wanted = [*self._draft.remember]
+        for rule in self._draft.rules:
+            if rule.id in held:
+                wanted += rule.remember
+        found = []
+        for one in dict.fromkeys(wanted):
+            value = self.stored(record, one.field)
+            if value is not None:
+                found.append((one.list, str(value), one.span_us))
+        return tuple(found)
 
     @property
     def draft(self) -> Draft:
@@ -598,6 +641,7 @@ class Policy:
             values=named,
             aggregates=seen,
             lists=self.list_digests,
+            list_versions=self.list_versions,
             tables=self.table_digests,
             checks={
                 name: given.checks[name] for name in self._outside.asked if name in given.checks

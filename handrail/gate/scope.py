@@ -90,6 +90,8 @@ class NamedList:
     items: tuple[Any, ...]
     kind: str
     """`text` or `number`."""
+    stored: bool = False
+    """Kept in the store: empty here, filled when a decision is gated."""
 
 
 @dataclass(frozen=True)

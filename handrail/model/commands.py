@@ -21,7 +21,16 @@ from handrail.model.outcome import Grant, Outcome, Receipt, Redeemed
 from handrail.model.people import Person
 from handrail.model.review import Card
 from handrail.model.ruling import Ruling
-from handrail.model.versions import DraftState, Evidence, HistoryLine, PolicyDiff, Proposal
+from handrail.model.versions import (
+    DraftState,
+    Evidence,
+    HistoryLine,
+    ListProposal,
+    PolicyDiff,
+    Proposal,
+    StoredList,
+    TrialCount,
+)
 from handrail.model.wire import escape_pointer
 
 C = TypeVar("C", bound="Command")
@@ -472,6 +481,57 @@ class ProposePolicy(Command, frozen=True, kw_only=True):
     """A back test or another test of this version."""
 
 
+class ListTrials(Command, frozen=True, kw_only=True):
+    """How often each rule on trial would have acted, with the interval of its share."""
+
+    workflow: str
+
+
+class ApplyPolicy(Command, frozen=True, kw_only=True):
+    """Let a text rule that was approved elsewhere, as a program with that right does from a CI.
+
+    The approval is recorded by name and reference. Another person approves than wrote it, and who
+    owns the policy is not changed in this way.
+    """
+
+    workflow: str
+    text: str
+    files: dict[str, str] = msgspec.field(default_factory=dict)
+    """Text of each list file that `text` names."""
+    author: str
+    """Who wrote the change."""
+    approved_by: str
+    """Who approved it: not the author."""
+    reference: str
+    """Where the approval is recorded, such as the address of a merged request."""
+    reason: str
+    base: str | None = None
+    """The version this was made against; refused where another one rules."""
+    evidence: Evidence | None = None
+
+
+class ListLists(Command, frozen=True, kw_only=True):
+    """The stored lists of a policy, with what they hold now, from whom and until when."""
+
+    workflow: str
+
+
+class ProposeList(Command, frozen=True, kw_only=True):
+    """Ask that values join or leave a stored list.
+
+    Those who own the policy decide it, never who proposes. In a workspace of one person it is done
+    at once.
+    """
+
+    workflow: str
+    list: str
+    reason: str
+    add: tuple[str, ...] = ()
+    remove: tuple[str, ...] = ()
+    days: int | None = None
+    """How long what joins stays; without it for good."""
+
+
 class GetCheckpoint(Command, frozen=True, kw_only=True):
     """The latest signed head of the log (C2SP tlog-checkpoint)."""
 
@@ -727,6 +787,10 @@ ROUTES: dict[type[Command], Route] = {
     GetPolicy: _route("GET", "/policies/{workflow}", PolicyVersion),
     DiffPolicies: _route("GET", "/policies/{workflow}/diff", PolicyDiff),
     ProposePolicy: _route("POST", "/policies/{workflow}/propose", Proposal),
+    ApplyPolicy: _route("POST", "/policies/{workflow}/apply", Proposal),
+    ListTrials: _route("GET", "/policies/{workflow}/trials", list[TrialCount]),
+    ListLists: _route("GET", "/policies/{workflow}/lists", list[StoredList]),
+    ProposeList: _route("POST", "/policies/{workflow}/lists", ListProposal),
     PolicyHistory: _route("GET", "/policies/{workflow}/history", list[HistoryLine]),
     GetCheckpoint: _route("GET", "/audit/checkpoint", LogHead),
     ListEntries: _route("GET", "/audit/entries", LogEntries),

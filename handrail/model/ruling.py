@@ -151,6 +151,8 @@ class Ruling(Noun, frozen=True, kw_only=True):
     """Aggregate values read inside the decision's transaction; None is unknown."""
     lists: dict[str, str] = msgspec.field(default_factory=dict)
     """Digest of each list the policy read."""
+    list_versions: dict[str, int] = msgspec.field(default_factory=dict)
+    """Version of each stored list among them; what it held then is what an edit is gated with."""
     tables: dict[str, str] = msgspec.field(default_factory=dict)
     """Digest of each table the policy read."""
     checks: dict[str, Checked] = msgspec.field(default_factory=dict)

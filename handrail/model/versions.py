@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any
 
 import msgspec
 
+from handrail.model.canonical import digest
 from handrail.model.noun import Noun
+
+_encode = msgspec.json.Encoder(order="deterministic").encode
 
 POLICY_CHANGE = "policy-change"
 """Workflow of the decisions that change policies. No file may take the name."""
+LIST_CHANGE = "list-change"
+"""Workflow of the decisions that change stored lists by hand."""
+BUILT_IN = (POLICY_CHANGE, LIST_CHANGE)
+"""Nobody hands such decisions in, and no file takes their names."""
 
 
 class How(StrEnum):
@@ -235,7 +243,36 @@ class StoredList(Noun, frozen=True, kw_only=True):
     entries: tuple[ListEntry, ...] = ()
 
 
+class ListProposal(Noun, frozen=True, kw_only=True):
+    """The answer to a proposed change of a list: under review, or done at once."""
+
+    workflow: str
+    list: str
+    done: bool
+    decision_id: str | None = None
+    review_id: str | None = None
+    approvers: tuple[str, ...] = ()
+    """Who is asked, in words."""
+
+
+def items_digest(items: Iterable[Any]) -> str:
+    """`sha256:…` of what a list holds, in whatever order."""
+    return digest(sorted({str(item) for item in items}))
+
+
+def in_force(entries: Iterable[ListEntry], at: int) -> list[ListEntry]:
+    """The entries whose time is not over at `at` (µs UTC)."""
+    return [one for one in entries if one.expires_at is None or one.expires_at > at]
+
+
+def list_body(entries: Iterable[ListEntry]) -> bytes:
+    """What the log commits to of a stored list: its values, each with the end of its time."""
+    return _encode(sorted((entry.value, entry.expires_at) for entry in entries))
+
+
 __all__ = [
+    "BUILT_IN",
+    "LIST_CHANGE",
     "POLICY_CHANGE",
     "Activation",
     "CaseChange",
@@ -245,10 +282,14 @@ __all__ = [
     "HistoryLine",
     "How",
     "ListEntry",
+    "ListProposal",
     "PolicyDiff",
     "PolicyDraft",
     "Proposal",
     "Remark",
     "StoredList",
     "TrialCount",
+    "in_force",
+    "items_digest",
+    "list_body",
 ]

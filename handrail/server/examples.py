@@ -67,6 +67,19 @@ EXAMPLES: dict[type[c.Command], dict[str, Any]] = {
     c.SetStop: {"workflow": "campaign-launch", "reason": "the price feed is wrong"},
     c.ClearStop: {"workflow": "campaign-launch", "reason": "the price feed is right again"},
     c.SetPerson: {"handle": "ann@example.com", "holds": ["team:budget"], "limits": {"*": "50000"}},
+    c.ApplyPolicy: {
+        "text": "handrail: 1\nworkflow: campaign-launch\n…",
+        "author": "ann@example.com",
+        "approved_by": "bob@example.com",
+        "reference": "https://git.example/policies/merge/418",
+        "reason": "the cap of 2027",
+    },
+    c.ProposeList: {
+        "list": "sources",
+        "add": ["bing"],
+        "days": 90,
+        "reason": "a new partner, contract of May",
+    },
     c.ProposePolicy: {
         "reason": "half of the holds of last month were approved as they were",
         "evidence": {

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
 from handrail.model.decision import Decision
 from handrail.model.outcome import Outcome
-from handrail.model.versions import ListEntry
 
 CLOCK_US = 86_400_000_000
 """Rows stand in the order they were stored; a clock that was set back by less than this does not
@@ -40,11 +38,6 @@ def encode_limits(limits: dict[str, str]) -> str:
 def decode_limits(text: str) -> dict[str, str]:
     """The map that `encode_limits` stored."""
     return _limits.decode(text)
-
-
-def list_body(entries: Iterable[ListEntry]) -> bytes:
-    """What the log commits to of a stored list: its values, each with the end of its time."""
-    return encode(sorted((entry.value, entry.expires_at) for entry in entries))
 
 
 _LOW = 2**32 - 1

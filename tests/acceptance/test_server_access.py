@@ -57,6 +57,10 @@ BOUND = {
     "PolicyHistory",
     "Record",
     "ProposePolicy",
+    "ListLists",
+    "ListTrials",
+    "ApplyPolicy",
+    "ProposeList",
 }
 """Operations about a workflow that the request names itself, or that reads the stream it names."""
 REFUSALS = {401, 403, 404}

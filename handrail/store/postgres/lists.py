@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import msgspec
 
 from handrail.model.errors import Conflict
-from handrail.model.versions import ListEntry
+from handrail.model.versions import ListEntry, list_body
 from handrail.ports import StateRow
-from handrail.store.codec import encode, list_body
+from handrail.store.codec import encode
 from handrail.store.postgres.queries import queries
 from handrail.store.postgres.session import Session
 

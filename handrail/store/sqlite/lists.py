@@ -8,9 +8,9 @@ import apsw
 import msgspec
 
 from handrail.model.errors import Conflict
-from handrail.model.versions import ListEntry
+from handrail.model.versions import ListEntry, list_body
 from handrail.ports import StateRow
-from handrail.store.codec import encode, list_body
+from handrail.store.codec import encode
 from handrail.store.sqlite.queries import Execute, queries
 
 _SQL = queries("lists")

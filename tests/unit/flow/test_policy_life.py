@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from handrail.flow import BUILT_IN, against_state, sweep, take_file
+from handrail.flow import against_state, sweep, take_file
 from handrail.gate import load
 from handrail.model import commands as c
 from handrail.model.errors import BadInput, Conflict, HandrailError, NotFound
@@ -18,6 +18,7 @@ from handrail.model.modes import GrantState, Mode
 from handrail.model.people import Actor
 from handrail.model.review import Card
 from handrail.model.versions import (
+    BUILT_IN,
     DraftState,
     Evidence,
     HistoryLine,
@@ -159,7 +160,10 @@ def test_a_changed_text_in_the_tables_is_named(world: World) -> None:
 def team(world: World) -> World:
     """Refunds ruled by REFUND, its owners ann, bob and cyd, and OTHER lying there as the draft."""
     world.register(
-        ann=("team:owners", "role:owner"), bob=("team:owners",), cyd=("team:owners",), dan=()
+        ann=("team:owners", "role:owner", "team:refunds"),
+        bob=("team:owners", "team:refunds", "team:leads"),
+        cyd=("team:owners", "role:director"),
+        dan=("role:director",),
     )
     lay(world, draft(OTHER))
     return world
@@ -421,7 +425,7 @@ def test_a_first_version_is_decided_by_its_own_owners(team: World) -> None:
         ({"files": {"a": "b"}}, "send both"),
         ({"reason": "  "}, "say why"),
         ({"base": "0" * 64}, "is ruled by"),
-        ({"evidence": Evidence(kind="backtest", summary="s", version="1")}, "test what you"),
+        ({"evidence": Evidence(kind="backtest", summary="s", version="1")}, "test what is to rule"),
     ],
 )
 def test_what_cannot_rule_is_refused_and_nothing_is_asked(

@@ -249,6 +249,19 @@ COMMANDS: dict[type[c.Command], Callable[[Scene, Any], c.Command]] = {
     c.ListPolicies: lambda s, it: c.ListPolicies(),
     c.GetPolicy: lambda s, it: c.GetPolicy(workflow="refund"),
     c.DiffPolicies: lambda s, it: c.DiffPolicies(workflow="refund", new="active"),
+    c.ListTrials: lambda s, it: c.ListTrials(workflow="refund"),
+    c.ApplyPolicy: lambda s, it: c.ApplyPolicy(
+        workflow="refund",
+        text=REFUND.replace("Nobody", "No one"),
+        author="ann",
+        approved_by="bob",
+        reference="merge 418",
+        reason="more",
+    ),
+    c.ListLists: lambda s, it: c.ListLists(workflow="refund"),
+    c.ProposeList: lambda s, it: c.ProposeList(
+        workflow="refund", list="known", add=("x",), reason="more"
+    ),
     c.ProposePolicy: lambda s, it: c.ProposePolicy(
         workflow="refund", reason="more", text=REFUND.replace("Nobody", "No one")
     ),
@@ -335,6 +348,10 @@ def wanted(kind: type[c.Command], name: str) -> int:
             c.PolicyHistory,
             c.Record,
             c.ProposePolicy,
+            c.ListLists,
+            c.ListTrials,
+            c.ApplyPolicy,
+            c.ProposeList,
         )
         if elsewhere and bound:
             return False

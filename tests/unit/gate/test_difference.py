@@ -191,3 +191,16 @@ def test_tables_checks_and_groups_are_told_in_words() -> None:
         "check pii added: support.pii over source",
         "groups: nothing → source",
     ]
+
+
+def test_stored_lists_and_what_is_remembered_are_told() -> None:
+    stored = ("[google, linkedin]", "{stored: true}")
+    change = only(differ(stored))
+    assert change.sentence == "list sources: 2 items → stored"
+    remembers = (
+        "    severity: low\n",
+        "    severity: low\n    remember: {list: sources, field: source, for: 90d}\n",
+    )
+    found = compare(read(BASE, stored), read(BASE, stored, remembers))
+    assert only(found).sentence == ("rule unlisted: remembers nothing → source in sources for 90d")
+    assert not found.gate_changed
