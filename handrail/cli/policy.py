@@ -115,8 +115,8 @@ def named(text: str) -> tuple[str, str | None]:
 
 
 _NAMED = typer.Argument(
-    metavar="NAME[@VERSION]",
-    help="Workflow, and a version's hash or its first six digits, or `draft`; else what rules.",
+    metavar="NAME",
+    help="Workflow: what rules; or NAME@VERSION: six digits of a hash, or `draft`.",
 )
 
 
@@ -272,8 +272,7 @@ def diff_lines(found: PolicyDiff) -> Iterable[str]:
         yield f"  {'*' if change.decides else '-'} {change.sentence}"
     for case in found.cases:
         yield f"  case {case.name}: {case.before} → {case.after}"
-    same = f"{found.same_cases} case{'s come' if found.same_cases != 1 else ' comes'} out as before"
-    yield f"{len(found.cases)} of {len(found.cases) + found.same_cases} come out otherwise; {same}"
+    yield f"{len(found.cases)} of {len(found.cases) + found.same_cases} cases come out otherwise"
 
 
 @app.command()
@@ -282,8 +281,8 @@ def propose(
     name: Annotated[
         str,
         typer.Argument(
-            metavar="NAME[@VERSION]",
-            help="Workflow: its file as it lies there; or a version that ruled before.",
+            metavar="NAME",
+            help="Workflow: its file as it lies there; or NAME@VERSION: a version of before.",
         ),
     ],
     reason: Annotated[str, typer.Option(help="Why; those who decide it read it.")],
@@ -322,7 +321,7 @@ def propose(
     if made.active:
         shell.say(f"{made.workflow}@{short(made.version)} rules now (single person)")
     else:
-        shell.say(f"{made.review_id} asks {visible(', '.join(made.approvers))}")
+        _say_asked(shell, made)
     for warning in made.warnings:
         shell.note(warning)
 
@@ -414,6 +413,11 @@ def trial_words(one: TrialCount) -> str:
     return f"{head}, {100 * one.share:.1f} % [{100 * one.low:.1f}–{100 * one.high:.1f}]"
 
 
+def _say_asked(shell: Shell, made: Proposal | ListProposal) -> None:
+    asked = visible(", ".join(made.approvers))
+    shell.say(f"{made.review_id} asks {asked}; the decision is {made.decision_id}")
+
+
 def _evidence(path: Path) -> Evidence:
     from handrail.model.wire import read_json
 
@@ -503,7 +507,7 @@ def _change(shell: Shell, command: ProposeList) -> None:
     elif made.done:
         shell.say(f"{made.list} is changed (single person)")
     else:
-        shell.say(f"{made.review_id} asks {visible(', '.join(made.approvers))}")
+        _say_asked(shell, made)
 
 
 @app.command()
@@ -522,35 +526,28 @@ def history(
     if not lines:
         shell.say(f"{name} has no history here; `handrail policy list` names those there are")
         return
-    shell.console().print(
-        table(
-            ("version", "state", "at", "gate", "proposed by", "approved by", "why"),
-            [
-                (
-                    short(line.version),
-                    line.state,
-                    time_of(line.at),
-                    _gate(line),
-                    line.proposed_by or "-",
-                    _approved(line),
-                    "; ".join(filter(None, (line.reason, line.reference, line.note))) or "-",
-                )
-                for line in lines
-            ],
-        )
-    )
+    for line in lines:
+        shell.say(f"{short(line.version)} {line.state}, {time_of(line.at)}{_gate(line)}")
+        why = f": {visible(line.reason)}" if line.reason else ""
+        shell.say(f"  proposed by {visible(line.proposed_by or '-')}{why}")
+        if line.single_person:
+            shell.say("  single person: nobody else could approve")
+        elif line.approved_by:
+            shell.say(f"  approved by {visible(', '.join(line.approved_by))}{_where(line)}")
+        if line.note:
+            shell.say(f"  {visible(line.note)}")
 
 
 def _gate(line: HistoryLine) -> str:
     if line.gate_changed is None:
-        return "-"
-    return "changed" if line.gate_changed else "same"
+        return ""
+    return ", gate changed" if line.gate_changed else ", same gate"
 
 
-def _approved(line: HistoryLine) -> str:
-    if line.single_person:
-        return "single person"
-    return ", ".join(line.approved_by) or "-"
+def _where(line: HistoryLine) -> str:
+    if line.reference:
+        return f", {visible(line.reference)}"
+    return f" ({line.decision_id})" if line.decision_id else ""
 
 
 __all__: list[Any] = ["app", "diff_lines", "named", "say_diff", "short"]

@@ -18,7 +18,7 @@ from handrail.flow.records import commit, handles_of, list_owner, note
 from handrail.flow.who import enter
 from handrail.gate import Policy
 from handrail.model.commands import ListLists
-from handrail.model.errors import NotFound
+from handrail.model.errors import BadInput
 from handrail.model.ids import is_id
 from handrail.model.modes import Verdict
 from handrail.model.outcome import Outcome
@@ -186,11 +186,13 @@ def _shown(tx: Transaction, workflow: str, name: str) -> StoredList:
 
 
 def stored_list(policy: Policy, name: str) -> str:
-    """The name of a stored list of this policy, or `NotFound` with those there are."""
+    """The name of a stored list of this policy, or `BadInput` with those there are."""
     if name not in policy.stored_lists:
         known = ", ".join(policy.stored_lists) or "none"
-        raise NotFound(
+        raise BadInput(
             f"{policy.workflow} has no stored list {name!r}; it has: {known}. Declare one with "
-            f"`lists: {{{name}: {{stored: true}}}}`"
+            f"`lists: {{{name}: {{stored: true}}}}`",
+            "/list",
+            status=422,
         )
     return name

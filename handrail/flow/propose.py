@@ -421,7 +421,7 @@ def _base(tx: Transaction, policy: Policy, expected: str | None) -> str | None:
 def propose_list(command: ProposeList, actor: Actor, ports: Ports) -> ListProposal:
     """Ask those who own the policy to let values join or leave one of its stored lists.
 
-    In a workspace of one person it is done at once. Raises `NotFound` for a list that the policy
+    In a workspace of one person it is done at once. Raises `BadInput` for a list that the policy
     does not have stored.
     """
     _check_list(command)

@@ -506,16 +506,20 @@ def _tier_words(tiers: DraftTiers | None) -> dict[str, str]:
 
 def _cases(old: Policy, new: Policy) -> tuple[tuple[CaseChange, ...], int]:
     """Cases of both files under both versions: those that come out otherwise, and how many not."""
-    cases = {case.name: case for case in old.draft.cases}
-    cases |= {case.name: case for case in new.draft.cases}
+    cases = _by_name(new.draft.cases)
+    for case in old.draft.cases:
+        if case.name not in cases:
+            cases[case.name] = case
+        elif _case(case) != _case(cases[case.name]):
+            cases[f"{case.name} (as it was)"] = case
     found: list[CaseChange] = []
     same = 0
-    for case in cases.values():
+    for name, case in cases.items():
         before, after = _came_out(old, case, new), _came_out(new, case, old)
         if before == after:
             same += 1
         else:
-            found.append(CaseChange(name=case.name, before=before, after=after))
+            found.append(CaseChange(name=name, before=before, after=after))
     return tuple(found[:NAMED_CASES]), same
 
 

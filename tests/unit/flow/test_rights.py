@@ -415,14 +415,19 @@ def test_what_one_may_not_know_of_is_as_if_it_were_not_there(scene: Scene, name:
 
 
 def test_local_use_needs_no_credential(scene: Scene) -> None:
-    """Whoever can open the workspace does everything but decide what does not ask them."""
+    """Whoever can open the workspace does everything but decide what does not ask them, and say
+    that something was approved elsewhere: that takes a token made for it."""
     office, thing = scene.office, the_thing(scene, "asked")
     trial = office.trial()
     for kind, make in COMMANDS.items():
         try:
             office.send(make(scene, thing), PROGRAM, trial)
         except (Denied, Hidden) as error:
-            person = COMMAND_RIGHTS[kind].people or kind in (c.SignOut, c.ChangePassword)
+            person = COMMAND_RIGHTS[kind].people or kind in (
+                c.SignOut,
+                c.ChangePassword,
+                c.ApplyPolicy,
+            )
             assert person, f"{kind}: {error}"
         except HandrailError:
             pass

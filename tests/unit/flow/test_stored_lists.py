@@ -8,7 +8,7 @@ import pytest
 
 from handrail.flow import against_state
 from handrail.model import commands as c
-from handrail.model.errors import BadInput, HandrailError, NotFound, PolicyErrors
+from handrail.model.errors import BadInput, HandrailError, PolicyErrors
 from handrail.model.ruling import Ruling
 from handrail.model.versions import ListEntry, StoredList
 
@@ -237,7 +237,7 @@ def test_what_is_no_change_is_refused(
             "ann",
         )
     for name in ("brands", "nothing"):
-        with pytest.raises(NotFound, match="it has: sources"):
+        with pytest.raises(BadInput, match="it has: sources"):
             launches.call(
                 c.ProposeList(workflow="refund", list=name, add=("a",), reason="r"), "ann"
             )

@@ -204,3 +204,15 @@ def test_stored_lists_and_what_is_remembered_are_told() -> None:
     found = compare(read(BASE, stored), read(BASE, stored, remembers))
     assert only(found).sentence == ("rule unlisted: remembers nothing → source in sources for 90d")
     assert not found.gate_changed
+
+
+def test_a_case_that_was_changed_is_run_as_it_was_too() -> None:
+    """Else who raises a cap and its case with it would see no effect at all."""
+    found = differ(("budget > 10000\n", "budget > 12000\n"), ("{budget: 10001}", "{budget: 12001}"))
+    [case] = found.cases
+    assert (case.name, case.before, case.after) == (
+        "over (as it was)",
+        "hold, in_the_loop (cap)",
+        "pass, auto",
+    )
+    assert found.same_cases == 2
