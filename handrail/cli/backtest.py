@@ -140,6 +140,7 @@ def backtest(
 def _policy(shell: Shell, named: str) -> Policy:
     """A file, a workflow's file in the workspace, or a stored version NAME@VERSION."""
     from handrail.gate import check, load
+    from handrail.packs.checks import CHECKS
 
     workflow, at, version = named.partition("@")
     if at and not Path(named).exists():
@@ -147,8 +148,8 @@ def _policy(shell: Shell, named: str) -> Policy:
     path = policy_file(shell, named)
     text, read = path.read_bytes(), reader(path)
     # A threshold is tried before its cases are written anew; what they say is told beside it.
-    loaded = load(text, path=str(path), read_file=read, run_cases=False)
-    for mistake in check(text, path=str(path), read_file=read):
+    loaded = load(text, path=str(path), read_file=read, run_cases=False, checks=CHECKS)
+    for mistake in check(text, path=str(path), read_file=read, checks=CHECKS):
         shell.note(str(mistake))
     return loaded
 
@@ -156,13 +157,14 @@ def _policy(shell: Shell, named: str) -> Policy:
 def _stored(shell: Shell, workflow: str, version: str) -> Policy:
     from handrail.app.reading import read_store
     from handrail.gate import load
+    from handrail.packs.checks import CHECKS
 
     with read_store(shell.workspace) as reading:
         kept = reading.read(lambda tx: tx.policies.get(workflow, version))
     if kept is None:
         raise NotFound(f"no version {version!r} of {workflow} was ever active; name it whole")
     files = {name: text.encode() for name, text in kept.files.items()}
-    return load(kept.text, path=kept.path, read_file=files.__getitem__)
+    return load(kept.text, path=kept.path, read_file=files.__getitem__, checks=CHECKS)
 
 
 def _file(

@@ -219,6 +219,7 @@ def _against_store(shell: Shell, workflow: str, version: str | None, loaded: Pol
 
 def _stored(shell: Shell, workflow: str, version: str | None) -> Policy:
     from handrail.gate import load
+    from handrail.packs.checks import CHECKS
 
     with shell.open() as client:
         found: PolicyVersion = shell.act(client, GetPolicy(workflow=workflow, version=version))
@@ -227,6 +228,7 @@ def _stored(shell: Shell, workflow: str, version: str | None) -> Policy:
         path=found.path,
         read_file=lambda name: found.files[name].encode(),
         run_cases=False,
+        checks=CHECKS,
     )
 
 
@@ -237,13 +239,15 @@ def _is_file(text: str) -> bool:
 def _load(path: Path, read: Callable[[str], bytes] | None = None) -> Policy:
     from handrail.cli.check import reader
     from handrail.gate import load
+    from handrail.packs.checks import CHECKS
 
     try:
         text = path.read_bytes()
     except OSError as error:
         raise BadInput(f"{path}: {error.strerror or error}; check the path") from error
     # A case that comes out otherwise is what a diff shows, not what stops it.
-    return load(text, path=str(path), read_file=read or reader(path), run_cases=False)
+    read = read or reader(path)
+    return load(text, path=str(path), read_file=read, run_cases=False, checks=CHECKS)
 
 
 def _same(workflow: str, other: str) -> None:

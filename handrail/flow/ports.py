@@ -43,6 +43,7 @@ class Shelf:
 
     def __init__(self, checks: Mapping[str, Check] | None = None) -> None:
         self.checks = checks
+        """The checks that are installed here."""
         self.checking: set[str] = set()
         """Workflows of which some version runs checks."""
         self._policies: dict[tuple[str, str], Policy] = {}

@@ -151,3 +151,26 @@ def test_personal_data_holds_the_reply() -> None:
         )
     ]
     assert missed == []
+
+
+@pytest.mark.ledger("R-039")
+@pytest.mark.parametrize(
+    ("discount", "net", "asked"),
+    [
+        ("0.15", 60_000, []),
+        ("0.1501", 50_000, [(("role:manager",), 1)]),
+        ("0.1501", 50_001, [(("role:manager",), 1), (("team:deal-desk",), 2)]),
+        ("0.2501", 100, [(("role:director",), 1), (("role:finance",), 1)]),
+    ],
+)
+def test_a_discount_asks_for_approval_at_the_right_level(
+    discount: str, net: int, asked: list[Any]
+) -> None:
+    policy = load("discount")
+    record = policy.ingest(
+        {"quote": "q", "seller": "s"},
+        {"discount": discount, "net": net, "net_days": 30, "lines": []},
+    )
+    ruling = policy.evaluate(record, decision_id="d", evaluated_at=0)
+    assert [(need.of, need.count) for need in ruling.approvals] == asked
+    assert ruling.lane == ("hold" if asked else "pass")

@@ -124,10 +124,12 @@ rules:
 """
 
 
+@pytest.mark.ledger("A-024")
 def test_the_ruling_shows_which_words_were_found_where(policy: Any, ruled: Any) -> None:
     made = policy(SUPPORT)
     ruling = ruled(made, {"body": "I take Legal Action and want refunds, says my LAWYER"})
     assert [fired.rule for fired in ruling.fired] == ["sensitive", "angry"]
+    assert ruling.lane == "hold"
     one, other = ruling.fired
     assert one.because == "Body mentions “legal action”, “refund”"
     assert [(f.word, f.start, f.end) for f in one.terms[0].found] == [
