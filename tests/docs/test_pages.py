@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -31,6 +32,9 @@ def test_the_code_of_a_page_runs(page: str, tmp_path: Path) -> None:
     ids=lambda block: block.place,
 )
 def test_every_policy_shown_is_accepted_with_its_cases(block: Block, tmp_path: Path) -> None:
+    beside = ROOT / block.page.removesuffix(".md")
+    if beside.is_dir():  # the lists and tables of the page's policies
+        shutil.copytree(beside, tmp_path, dirs_exist_ok=True)
     path = tmp_path / "shown.yaml"
     path.write_text(block.text, "utf-8")
     done = subprocess.run(
