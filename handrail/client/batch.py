@@ -319,14 +319,16 @@ def record(
     read_by: tuple[str, ...] = ()
     while chunk := list(islice(numbered, CHUNK)):
         sent: list[tuple[int, Row]] = []
+        stop: BadInput | None = None
         for index, row in chunk:
             try:
                 sent.append((index, _observation(row, key, at, f"/rows/{index}")))
             except BadInput as error:
                 if on_bad != "skip":
-                    raise
+                    stop = error  # once what stands before it is recorded
+                    break
                 answered.append((index, Recording(status="bad", error=problem_of(error))))
-        if not sent:
+        if not sent and stop is None:
             continue
         answer: Recorded = transport.call(
             Record(stream=stream, rows=[row for _, row in sent]), actor
@@ -342,6 +344,8 @@ def record(
                 wrong.add_note(f"in row {index} of what was recorded, key {row.key}")
                 raise wrong
             answered.append((index, one))
+        if stop is not None:
+            raise stop
     answers = [one for _, one in sorted(answered, key=lambda pair: pair[0])]
     counts = {
         status: sum(1 for one in answers if one.status == status)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import pickle
 import subprocess
@@ -171,3 +172,16 @@ def kernel(client: Any) -> Any:
 
 def test_the_base_brings_no_field() -> None:
     assert msgspec.structs.fields(Noun) == ()
+
+
+def test_observations_over_http_awaited_or_not(net: Net) -> None:
+    rows = [{"id": n, "at": f"2026-01-01T00:00:0{n}Z", "spend": 1.5 * n} for n in range(5)]
+    with handrail.connect(net.url, net.token("feed", "events:record")) as hr:
+        first = hr.record("ads", rows, key="id")
+        again = asyncio.run(hr.aio.record("ads", [*rows, {"id": 9, "at": "x"}], key="id",
+                                          on_bad="skip"))  # fmt: skip
+    assert (first.recorded, first.read_by) == (5, ())
+    assert (again.repeated, again.bad) == (5, 1)
+    assert isinstance(again, Noun) and "<table" in again._repr_html_()
+    plain = json.loads(json.dumps(again.to_dict()))
+    assert msgspec.convert(plain, type(again)) == again

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 from typing import Any
 
@@ -179,3 +180,56 @@ def test_rulings_become_tables(hr: Client) -> None:
     empty = hr.submit_many("refund", [], key="order")
     assert list(empty.to_pandas().columns) == empty.to_polars().columns == polars.columns
     assert "a" in rulings._repr_html_()
+
+
+# ------------------------------------------------------------------------------- observations
+
+DAY = dt.datetime.now(dt.UTC).date() - dt.timedelta(days=1)
+SPENT: dict[str, list[Any]] = {
+    "id": ["a", "b", "c"],
+    "day": [DAY, DAY, DAY],
+    "spend": [5.0, None, 7.25],
+}
+STREAMS = {
+    "mappings": lambda: [
+        dict(zip(SPENT, row, strict=True)) for row in zip(*SPENT.values(), strict=True)
+    ],
+    "pandas": lambda: pd.DataFrame(SPENT),
+    "polars": lambda: pl.DataFrame(SPENT),
+    "arrow": lambda: pa.table(SPENT),
+}
+
+
+def test_every_table_is_the_same_observations(hr: Client) -> None:
+    first = hr.record("ads", STREAMS["mappings"](), key="id", at="day")
+    assert (first.recorded, first.repeated, first.bad) == (3, 0, 0)
+    for kind, table in STREAMS.items():
+        again = hr.record("ads", table(), key="id", at="day")
+        assert (again.recorded, again.repeated, again.bad) == (0, 3, 0), kind
+
+
+def test_a_bad_observation_is_named_by_its_place_in_what_was_given(hr: Client) -> None:
+    moment = (dt.datetime.now(dt.UTC) - dt.timedelta(hours=1)).isoformat()
+    rows: list[dict[str, Any]] = [{"id": n, "at": moment} for n in range(CHUNK + 10)]
+    rows[3] = {"id": 3, "at": "noon"}
+    rows[5] = {"at": moment}
+    rows[CHUNK + 4] = {"id": "x", "at": "2026-02-30"}
+    skipped = hr.record("leads", rows, key="id", on_bad="skip")
+    assert (skipped.recorded, skipped.bad) == (CHUNK + 7, 3)
+    bad = {n: one.error for n, one in enumerate(skipped.rows) if one.error is not None}
+    assert {n: error["pointer"] for n, error in bad.items()} == {
+        3: "/rows/3/at",
+        5: "/rows/5",
+        CHUNK + 4: f"/rows/{CHUNK + 4}/at",
+    }
+    with pytest.raises(BadInput, match="noon") as caught:
+        hr.record("leads", rows, key="id")
+    assert caught.value.pointer == "/rows/3/at"
+    rows[3] = {"id": "new", "at": moment}
+    with pytest.raises(BadInput, match="has no 'id'"):
+        hr.record("leads", rows, key="id")
+    assert hr.record("leads", rows[:5], key="id").repeated == 5, "what came before it is stored"
+    with pytest.raises(BadInput, match="no column 'when'"):
+        hr.record("ads", STREAMS["pandas"](), key="id", at="when")
+    with pytest.raises(BadInput, match="expected raise or skip"):
+        hr.record("ads", [], key="id", on_bad="hold")  # type: ignore[arg-type]

@@ -326,3 +326,42 @@ def test_a_damaged_bucket_is_found(world: Launches) -> None:
     assert found.aggregates == ("launch/spent", "launch/before")
     assert world.wrong() == [] and mend(world.ports) == []
     assert world.aggregates()["spent"] == "4.00"
+
+
+COST_PER_LEAD = """
+handrail: 1
+workflow: cost-per-lead
+owners: [team:owners]
+fields: {account: string}
+aggregates:
+  spend: {sum: spend, places: 2, over: events:ads, by: [account], window: 7d}
+  spend_before: {like: spend, offset: 7d}
+  leads: {sum: leads, places: 0, over: events:ads, by: [account], window: 7d}
+  leads_before: {like: leads, offset: 7d}
+otherwise: auto
+rules:
+  - {id: no-leads, when: leads == 0 and spend > 0}
+  - {id: jump, when: leads > 0 and spend / leads > spend_before / leads_before * 1.5}
+route: [{to: team:owners, silence: block}]
+"""
+
+
+@pytest.mark.ledger("M-075")
+def test_a_lead_may_cost_half_as_much_again_and_not_a_cent_more(world: Launches) -> None:
+    world.policy(COST_PER_LEAD)
+    spent = {"half": ("150.00", 10), "more": ("150.01", 10), "none": ("150.00", 0)}
+    for account, (spend, leads) in spent.items():
+        now = {"account": account, "spend": spend, "leads": leads}
+        before = {"account": account, "spend": "100.00", "leads": 10}
+        answer = world.record((f"{account}/1", 2, now), (f"{account}/2", 9, before), stream="ads")
+        assert answer.recorded == 2
+    fired = {
+        account: [
+            one.rule
+            for one in world.call(
+                c.Submit(workflow="cost-per-lead", facts={"account": account})
+            ).fired
+        ]
+        for account in spent
+    }
+    assert fired == {"half": [], "more": ["jump"], "none": ["no-leads"]}

@@ -87,7 +87,6 @@ def held(world: World, workflow: str) -> list[Any]:
 
 
 @pytest.mark.needs("data")
-@pytest.mark.ledger("M-133")
 def test_a_year_of_deals_day_by_day_holds_as_a_median_by_hand(embedded: World) -> None:
     """8,300 deals of a (fictitious) pipeline; twelve mornings after a planted outage of 90 %."""
     with (DATA / "crm-pipeline-maven" / "sales_pipeline.csv").open(newline="") as file:
@@ -129,7 +128,7 @@ def test_a_year_of_deals_day_by_day_holds_as_a_median_by_hand(embedded: World) -
 
 
 @pytest.mark.needs("data")
-@pytest.mark.ledger("M-012")
+@pytest.mark.ledger("M-022")
 def test_a_cost_half_as_much_again_as_the_week_before(embedded: World) -> None:
     """Six real series of hourly costs per click and per mille over ten weeks: of 54 pairs of weeks
     one is held, +60 % on exchange 4 in the week from 19 August 2011."""

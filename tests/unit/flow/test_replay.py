@@ -180,6 +180,7 @@ def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any
         postgres.drop(World.schemas.pop())
 
 
+@pytest.mark.ledger("M-051")
 @given(seed=st.integers(0, 2**32))
 @settings(
     max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]

@@ -134,7 +134,7 @@ def all_of(world: World) -> list[Any]:
     )
 
 
-@pytest.mark.ledger("M-133")
+@pytest.mark.ledger("M-022")
 def test_each_source_is_looked_at_once_a_morning(monitor: World) -> None:
     done: dict[str, int] = {}
     many, then = tick(monitor.ports, done)
