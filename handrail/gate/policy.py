@@ -16,6 +16,7 @@ from typing import Any
 
 from handrail.gate import explain
 from handrail.gate import values as val
+from handrail.gate.asks import asks
 from handrail.gate.calls import cost
 from handrail.gate.cases import run
 from handrail.gate.compile import Finding, Program
@@ -254,6 +255,14 @@ class Policy:
     def draft(self) -> Draft:
         """The checked parts, for a room that compiles them to another form; not to be changed."""
         return self._draft
+
+    def asks(self, rule: str) -> str:
+        """What a rule asks, in one plain sentence and without a record. `KeyError` for none."""
+        for one in self._draft.rules:
+            if one.id == rule:
+                said = [asks(row.when, row.source) for row in one.rows]
+                return _capital("; or: ".join(said))
+        raise KeyError(rule)
 
     def environment(self) -> list[Any]:
         """A new list of slots in which only the named lists are filled."""
