@@ -8,6 +8,8 @@
     policy.aggregate_value(name, since, buckets, now) -> the value that `evaluate` takes
     policy.run_checks(record) -> {name: Checked}    before the transaction
     policy.evaluate(record, decision_id=…, evaluated_at=…, confidence=…, aggregates=…) -> Ruling
+    policy.judge(record, …) -> [Finding]            which rules are true or unknown, no more
+    policy.explained(record, …)                     the same, each with the values that made it true
     policy.edit(record, changes) -> Record          only fields named in `review.edit`
     policy.got_worse(before, after) -> bool         do earlier votes still stand after an edit
     compare(old, new) -> PolicyDiff                 what changes, in words and in effects on cases

@@ -12,6 +12,7 @@ local variable. Every node is evaluated at most once.
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Callable, Sequence
 from decimal import Decimal
@@ -41,6 +42,32 @@ it always has room: a set that had none would say no."""
 _MAX = 1.7976931348623157e308
 _ATOM = re.compile(r"[a-z]\d+|[st]\[\d+\]|True|False", re.ASCII)
 _NOTHING: frozenset[str] = frozenset()
+
+
+def quotient(a: Decimal | Fraction, b: Decimal | Fraction) -> Fraction:
+    """a / b as an exact fraction; b is not 0."""
+    top, under = a.as_integer_ratio()
+    other, below = b.as_integer_ratio()
+    return Fraction(top * below, under * other)
+
+
+def _compared(compare: Callable[[int, int], bool]) -> Callable[[Fraction, Fraction], bool]:
+    """A comparison of two fractions by whole numbers; `Fraction` asks for types first."""
+
+    def compared(a: Fraction, b: Fraction) -> bool:
+        return compare(a.numerator * b.denominator, b.numerator * a.denominator)
+
+    return compared
+
+
+_FRACTIONS = {
+    "==": _compared(operator.eq),
+    "!=": _compared(operator.ne),
+    "<": _compared(operator.lt),
+    "<=": _compared(operator.le),
+    ">": _compared(operator.gt),
+    ">=": _compared(operator.ge),
+}
 
 
 class Unset:
@@ -255,6 +282,9 @@ class Emitter:
         a, b = (self.piece(arg, sure, form) for arg, form in zip(node.args, forms, strict=True))
         guards = [*a.guards, *b.guards]
         left, right = a.text, b.text
+        kinds = {arg.type.kind for arg in node.args}
+        if op == "/" and kind == "ratio" and kinds <= {"decimal", "number"} and "decimal" in kinds:
+            return self._quotient(node, sure)
         if op == "/" and not node.args[1].type.const:
             divisor = self.local()
             kept, right = f"({divisor} := {right})", divisor
@@ -269,6 +299,17 @@ class Emitter:
             guard, text = self._within(text, bound)
             guards.append(guard)
         return Piece(tuple(guards), text)
+
+    def _quotient(self, node: Expr, sure: frozenset[str]) -> Piece:
+        """A decimal by a decimal, without a fraction of each first."""
+        a, b = (self.piece(arg, sure, "decimal") for arg in node.args)
+        text = f"{self.table.name(quotient)}({a.text}, {{}})"
+        if node.args[1].type.const:
+            return Piece((*a.guards, *b.guards), text.format(b.text))
+        x = self.local()
+        kept = f"({x} := {b.text})"
+        guard = Guard(f"not {kept}", kept, f"{x} != 0")
+        return Piece((*a.guards, *b.guards, guard), text.format(x))
 
     def _turned(self, node: Expr, sure: frozenset[str]) -> Piece:
         inner = self.piece(node.args[0], sure)
@@ -378,7 +419,11 @@ class Emitter:
         if op in COMPARE:
             forms = node.forms or ("", "")
             a, b = (self.piece(arg, sure, form) for arg, form in zip(node.args, forms, strict=True))
-            return Piece((*a.guards, *b.guards), f"{a.text} {op} {b.text}")
+            guards = (*a.guards, *b.guards)
+            if "ratio" in (node.args[0].type.kind, node.args[1].type.kind) and forms[0] == "ratio":
+                compare = self.table.name(_FRACTIONS[op])
+                return Piece(guards, f"{compare}({a.text}, {b.text})")
+            return Piece(guards, f"{a.text} {op} {b.text}")
         if op in ("in", "not in"):
             return self._membership(node, sure)
         if op == "call" and node.name in _TEXT_CALLS and len(node.args) == 2:
