@@ -10,7 +10,7 @@ import pytest
 from handrail.app import LOCAL, Workspace
 from handrail.app.policies import LOOK_SECONDS, PolicyFolder
 from handrail.errors import NotFound
-from handrail.model.commands import Preview
+from handrail.model.commands import ListPolicies, Preview, SetPerson
 from handrail.ports import Transaction
 from tests.workspace import REFUND
 
@@ -119,18 +119,41 @@ def test_a_list_outside_of_the_folder_is_not_read(
     workspace: Workspace, policies: PolicyFolder, name: str
 ) -> None:
     (workspace.paths.folder / "secret").write_text("x")
+    workspace.policies.refresh(now=True)  # the scheduler looks too, whenever it starts
+    before = active(workspace)
     path = workspace.paths.policies / "refund.yaml"
     path.write_text(LISTED.replace("lists/known.csv", name))
     policies.refresh(now=True)
     assert "policies/refund.yaml" in policies.mistakes
-    assert active(workspace) is None
+    assert active(workspace) == before
 
 
-def test_who_submits_learns_why_a_policy_is_missing(workspace: Workspace) -> None:
-    path = workspace.paths.policies / "refund.yaml"
+def test_who_submits_learns_why_a_policy_is_missing(folder: Path) -> None:
+    path = folder / "policies" / "refund.yaml"
     path.write_text(REFUND.replace("when: amount > 100\n", "when: price > 100\n"))
-    with pytest.raises(NotFound, match=r"Not active because of mistakes:\npolicies/refund.yaml:"):
+    wrong = r"Not active because of mistakes:\npolicies/refund.yaml:"
+    workspace = Workspace.own(folder)
+    assert workspace is not None
+    with workspace, pytest.raises(NotFound, match=wrong):
         workspace.service.call(Preview(workflow="refund"), LOCAL)
+
+
+def test_where_there_are_more_people_a_changed_file_is_a_draft(workspace: Workspace) -> None:
+    """What lies in the folder when the second person is registered rules by then."""
+    for handle in ("ann", "bob"):
+        person = SetPerson(handle=handle, holds=("team:ops",))
+        workspace.service.call(person, LOCAL)
+    first = active(workspace)
+    assert first is not None
+    path = workspace.paths.policies / "refund.yaml"
+    path.write_text(REFUND.replace("amount > 100\n", "amount > 99\n").replace("100}", "99}"))
+    [line] = workspace.service.call(ListPolicies(), LOCAL)
+    assert (line.state, line.version, line.path) == ("draft", first, "policies/refund.yaml")
+    assert active(workspace) == first
+    path.write_text(REFUND.replace("workflow: refund", "workflow: policy-change"))
+    lines = workspace.service.call(ListPolicies(), LOCAL)
+    assert any("give this one another name" in mistake for line in lines for mistake in
+               line.mistakes)  # fmt: skip
 
 
 def test_only_policy_files_are_read(workspace: Workspace, policies: PolicyFolder) -> None:
