@@ -216,3 +216,88 @@ def facts(r: random.Random, odd: float) -> dict[str, Any]:
         "new_customer": r.random() < 0.2,
         "topics": ["medical"] if out() else ["billing"],
     }
+
+
+def policy(count: int) -> str:
+    """The policy `bench-COUNT` of the first `count` rules; every field is optional."""
+    text = policy_text(rules(count), optional=True)
+    return text.replace("workflow: bench\n", f"workflow: bench-{count}\n")
+
+
+def frame(rows: int, seed: int = 1, missing: float = 0.0, odd: float = 0.04) -> Any:
+    """`rows` decisions like those of `facts`, as a Polars frame; `missing` is a share of values."""
+    import numpy as np
+    import polars as pl
+
+    g = np.random.default_rng(seed)
+
+    def text(items: list[str], else_: str | None = None) -> Any:
+        """One of `items`; `else_` where it is out of line."""
+        places = g.choice(len(items), rows)
+        if else_ is not None:
+            places = np.where(g.random(rows) < odd, len(items), places)
+        return pl.Series([*items, *([] if else_ is None else [else_])]).gather(places)
+
+    def number(low: float, high: float, out: tuple[float, float] | None = None) -> Any:
+        made = g.uniform(low, high, rows)
+        return made if out is None else np.where(g.random(rows) < odd, g.uniform(*out, rows), made)
+
+    def flag(share: float) -> Any:
+        return g.random(rows) < share
+
+    words = "where is my order please it should have arrived on monday thank you"
+    orders = [f"{words} {at} for the parcel of my {at % 7} friends" for at in range(4_000)]
+    lost = [f"{one} or my lawyer will call" for one in orders[:160]]
+    base, leads = g.uniform(20, 80, rows), g.integers(20, 300, rows).astype(float)
+    topics = pl.Series([["billing"], ["billing", "delivery"], ["medical"]])
+    columns: dict[str, Any] = {
+        "kind": text(list(KINDS)),
+        "region": text(list(REGIONS)),
+        "channel": text(list(CHANNELS)),
+        "utm_source": text(["google", "linkedin", "meta"], "TikTok ads"),
+        "utm_medium": text(["email", "social", "display"], "banner"),
+        "campaign_name": text([f"de_spring-{at}_2026" for at in range(2_000)], "Spring test"),
+        "message": text([*orders, *lost]),
+        "segment": text(["smb", "mid", "enterprise"]),
+        "currency": text(["USD", "EUR"]),
+        "owner": text(["ann", "bea", "cem"], ""),
+        "platform": text(["google", "meta"], "tiktok"),
+        "country": text(["DE", "US", "FR"]),
+        "language": text(["en", "de"]),
+        "status": text(["live", "late", "done"], "blocked"),
+        "budget": number(200, 8_000, (11_000, 40_000)),
+        "median_budget": number(3_000, 6_000),
+        "spend_today": number(450, 900),
+        "spend_plan": number(900, 1_000, (100, 200)),
+        "cpl": base * number(0.7, 1.2, (2.2, 2.2)),
+        "cpl_last_week": base,
+        "leads": leads,
+        "conversion_rate": number(0.04, 0.06, (0.01, 0.01)),
+        "conversion_base": np.full(rows, 0.05),
+        "volume": number(150, 300, (20, 80)),
+        "volume_weekday": number(180, 220),
+        "platform_leads": leads,
+        "warehouse_leads": leads * number(0.95, 1.05, (0.7, 0.7)),
+        "discount": number(0, 0.07, (0.2, 0.2)),
+        "deal_size": number(1_000, 19_000),
+        "net_days": number(14, 30, (90, 90)),
+        "confidence_score": number(0.86, 1.0, (0.5, 0.5)),
+        "parity": number(0.85, 1.0, (0.7, 0.7)),
+        "chargeback_rate": number(0, 0.01),
+        "refund": number(0, 90, (300, 300)),
+        "order_count": g.integers(0, 6, rows),
+        "attempts": g.integers(0, 4, rows),
+        "pixel_present": ~flag(odd),
+        "schema_changed": flag(odd),
+        "new_customer": flag(0.2),
+        "topics": topics.gather(np.where(flag(odd), 2, g.integers(0, 2, rows))),
+    }
+    made = pl.DataFrame(columns).select(FIELDS)
+    # A blank text is no value in a table, as it is in a file.
+    made = made.with_columns(pl.col("owner").replace("", None))
+    if missing:
+        made = made.select(
+            pl.when(pl.Series(g.random(rows) >= missing)).then(pl.col(name)).alias(name)
+            for name in FIELDS
+        )
+    return made

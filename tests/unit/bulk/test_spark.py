@@ -35,8 +35,8 @@ except BadInput as error:
 else:
     raise SystemExit("Spark was let start another Python")
 session.sparkContext.pythonExec = sys.executable
-found = spark.gate(df.repartition(3), policy).select("account", "cpl", *RESULTS)
-mine = bulk.gate(frame, policy).select("account", "cpl", *RESULTS)
+found = spark.gate(df.repartition(3), policy).select("message", "cpl", *RESULTS)
+mine = bulk.gate(frame, policy).select("message", "cpl", *RESULTS)
 theirs = sorted(repr(tuple(row)) for row in found.collect())
 ours = sorted(repr(row) for row in mine.iter_rows())
 assert theirs == ours, (theirs[:2], ours[:2])
