@@ -380,9 +380,6 @@ SECTIONS: dict[str, tuple[Key, ...]] = {
     "given": GIVEN,
 }
 
-UNAVAILABLE: dict[tuple[str, str], str] = {}
-"""Parts of the language that are planned and refused: (section, key) → what to do meanwhile."""
-
 INSTEAD: dict[tuple[str, str], str] = {
     ("aggregate", "max"): "write `largest:`",
     ("aggregate", "avg"): "write `mean:`",
@@ -512,9 +509,6 @@ def markdown_keys() -> str:
     rows += [
         f"| `{function.form}` | {function.meaning} | {_examples(function)} |" for function in CALLS
     ]
-    blocks.append("\n".join(rows))
-    rows = ["### Not available yet", "", "| part | until then |", "|---|---|"]
-    rows += [f"| `{key}` ({section}) | {fix} |" for (section, key), fix in UNAVAILABLE.items()]
     blocks.append("\n".join(rows))
     return "\n\n".join(blocks) + "\n"
 

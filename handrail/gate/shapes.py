@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from handrail.gate import values as val
 from handrail.gate.checker import Fault, nearest
 from handrail.gate.draft import Draft
-from handrail.gate.language import INSTEAD, SECTIONS, UNAVAILABLE
+from handrail.gate.language import INSTEAD, SECTIONS
 from handrail.gate.source import Node, shorten
 from handrail.model.errors import Mistake
 
@@ -77,7 +77,7 @@ class Shapes:
             self.wrong(node, fault.what, fault.expected, fault.fix, fault.offset)
 
     def section(self, node: Node, name: str, *, extra: bool = False) -> dict[str, Node]:
-        """The keys of a section; unknown, unavailable and missing ones are mistakes."""
+        """The keys of a section; unknown and missing ones are mistakes."""
         if node.kind != "map":
             self.wrong(node, f"{name} is {node.shown}", "a mapping of keys", "see docs")
             return {}
@@ -91,13 +91,6 @@ class Shapes:
                     self.wrong(key, f"`{key.text}:` has no value", "a value", "write one")
                 else:
                     found[key.text] = value
-            elif (name, key.text) in UNAVAILABLE:
-                self.wrong(
-                    key,
-                    f"`{key.text}` is not available yet",
-                    f"the keys of a {name}",
-                    UNAVAILABLE[name, key.text],
-                )
             elif extra:
                 found[key.text] = value
             else:

@@ -73,7 +73,7 @@ def lookalike(text: str) -> str:
 
     `pаyment` with a Cyrillic а looks like `payment` and is another text.
     """
-    for word in re.findall(r"\w+", text):
+    for word in () if text.isascii() else re.findall(r"\w+", text):
         scripts = {unicodedata.name(c, "?").partition(" ")[0]: c for c in word if c.isalpha()}
         if "LATIN" in scripts:
             for script in ("CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE", "COPTIC"):

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from handrail import gate
-from handrail.gate import language
 from handrail.model.errors import PolicyErrors
 from tests.unit.gate.conftest import HEAD
 
@@ -74,10 +73,10 @@ def test_all_mistakes_at_once_with_line_and_column() -> None:
 
 def test_reading_a_broken_name_is_no_second_mistake(mistakes: Any) -> None:
     found = mistakes(
-        "fields: {n: integer}\nvalues:\n  v: n * 2\nlists: {l: stored}\n"
+        "fields: {n: integer}\nvalues:\n  v: n * 2\nlists: {l: storred}\n"
         "rules: [{id: r, when: v > n, because: '{n} {v}'}, {id: q, when: n in lists.l}]\n"
     )
-    assert len(found) == 2 and "`int`" in str(found[0]) and "stored" in str(found[1])
+    assert len(found) == 2 and "`int`" in str(found[0]) and "storred" in str(found[1])
 
 
 TIERS = "tiers: {risk: "
@@ -325,21 +324,6 @@ def test_vague_rules_are_refused_with_the_reason(mistakes: Any, condition: str) 
     assert len(found) == 1 and found[0].line == 6 and found[0].what
     assert found[0].expected or found[0].fix
     assert mistakes(fields + "rules: [{id: clear, when: budget > 10000}]\n") == []
-
-
-@pytest.mark.parametrize(("section", "key"), list(language.UNAVAILABLE))
-def test_what_is_not_available_yet_is_refused_with_a_sentence(
-    mistakes: Any, section: str, key: str
-) -> None:
-    body = {
-        "policy": f"fields: {{n: int}}\n{key}: {{}}\n",
-        "aggregate": "fields: {n: int}\naggregates:\n  a: "
-        f"{{count: decisions, over: decisions:released, window: 1h, {key}: 1}}\n",
-        "given": f"fields: {{n: int}}\ncases: [{{name: a, lane: hold, given: {{{key}: {{}}}}}}]\n",
-    }[section]
-    (mistake,) = mistakes(body)
-    assert f"`{key}` is not available yet" in str(mistake)
-    assert mistake.fix == language.UNAVAILABLE[section, key]
 
 
 def test_case_mistakes_say_what_came_out(mistakes: Any) -> None:
