@@ -328,6 +328,20 @@ def test_a_damaged_bucket_is_found(world: Launches) -> None:
     assert world.aggregates()["spent"] == "4.00"
 
 
+def test_what_comes_too_late_is_reported_and_not_counted(world: Launches) -> None:
+    prompt = "  prompt: {like: spent, lateness: 6h}\nrules:"
+    world.policy(SPEND.replace("rules:", prompt))
+    answer = world.record(
+        ("1", 0.1, {"account": "a", "spend": 5}), ("2", 0.5, {"account": "a", "spend": 7})
+    )
+    assert answer.recorded == 2
+    assert [one.late for one in answer.rows] == [(), ("launch/prompt",)]
+    seen = world.aggregates()
+    assert (seen["spent"], seen["prompt"]) == ("12.00", "5.00")
+    assert sum(late for *_, late in world.store.read(lambda tx: tx.buckets.all())) == 1
+    assert world.wrong() == []
+
+
 COST_PER_LEAD = """
 handrail: 1
 workflow: cost-per-lead
