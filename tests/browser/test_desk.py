@@ -206,11 +206,28 @@ def test_the_next_card_is_there_at_once_and_nobody_was_seated_before(site: Site,
         painted(ann, rulings[0].review_id)
     assert site.card(rulings[0]).holder == "ann@example.org"
     assert [site.card(ruling).holder for ruling in rulings[1:]] == [None] * 3
-    # Going through cards takes no seat either.
-    for ruling in (*rulings[1:], rulings[0]):
-        ann.keyboard.press("j")
-        ann.wait_for_selector(f'article[data-review="{ruling.review_id}"]')
-    assert [site.card(ruling).holder for ruling in rulings[1:]] == [None] * 3
+    # Going through cards takes no seat either: one is taken of what stays in view for 200 ms. The
+    # keys are pressed in the page, so that a busy machine does not make each look a long one.
+    looks = ann.evaluate(
+        """async (reviews) => {
+          const looks = {};
+          for (const review of reviews) {
+            const before = performance.now();
+            const left = document.querySelector('article.card').dataset.review;
+            dispatchEvent(new KeyboardEvent('keydown', { key: 'j', code: 'KeyJ' }));
+            dispatchEvent(new KeyboardEvent('keyup', { key: 'j', code: 'KeyJ' }));
+            while (document.querySelector('article.card').dataset.review !== review) {
+              await new Promise((done) => setTimeout(done));
+            }
+            looks[left] = performance.now() - before;
+          }
+          return looks;
+        }""",
+        [ruling.review_id for ruling in (*rulings[1:], rulings[0])],
+    )
+    for ruling in rulings[1:]:
+        if looks[ruling.review_id] < 200:
+            assert site.card(ruling).holder is None
 
 
 # ------------------------------------------------------------------------------ with others

@@ -253,7 +253,7 @@ def test_the_stop_button_holds_what_would_pass(line: Line) -> None:
     assert line("stop") == 2, "it needs a reason"
     assert line("stop", "refund", "--reason", "incident 12") == 0
     assert line("stop", "--list") == 0
-    assert "incident 12" in line.out
+    assert "by ann@example.com: incident 12" in line.out
     assert line("submit", "refund", "order=o1", "amount=1") == 1
     assert line("start", "refund", "--reason", "over") == 0
     assert line("submit", "refund", "order=o2", "amount=1") == 0

@@ -399,7 +399,7 @@ async function finish(form, fields, shown, done, what, path) {
     await go(next);
   }
   if (done.undo_until) offer(shown.review, done.verdict, what, done.undo_until);
-  say(has(`flash.${did}`) ? t(`flash.${did}`) : "");
+  say(has(`flash.${did}`) ? t(`flash.${did}`) : "", { beside: Boolean(done.undo_until) });
 }
 
 async function refused(error, form, shown, path) {

@@ -6,8 +6,10 @@ const wrong = document.getElementById("alert");
 const SAID = 8000; // ms that a message stays
 let timer = 0;
 
-export function say(text) {
+// `beside`: it stands on the page already, and is only to be heard.
+export function say(text, { beside = false } = {}) {
   clearTimeout(timer);
+  said.toggleAttribute("data-beside", beside);
   said.textContent = text;
   timer = setTimeout(() => { said.textContent = ""; }, SAID);
 }
