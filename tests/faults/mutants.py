@@ -527,5 +527,5 @@ def team_audit_apart() -> Iterator[None]:
 def team_believes_in_commits() -> Iterator[None]:
     from handrail.store.postgres.units import Units
 
-    with mock.patch.object(Units, "_resolve", lambda self, xid, why: True):
+    with mock.patch.object(Units, "_resolve", lambda self, *given: True):
         yield

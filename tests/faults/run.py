@@ -45,8 +45,8 @@ ABOUT = (
 )
 PARTS = ("kills", "team", "cuts", "races", "surfaces", "jumps", "mutants")
 CHUNK = 50
-"""Faults after which what was done is written down; on PostgreSQL a number of whole turns."""
-TEAM_CHUNK = 48
+"""Faults after which what was done is written down; on PostgreSQL that is one turn."""
+TEAM_CHUNK = 16
 SHOWN = 20
 """Findings that are printed of each part."""
 

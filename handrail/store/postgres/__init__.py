@@ -105,6 +105,7 @@ class PostgresStore:
             steps=steps,
             origin=self._origin,
             committed=self._committed,
+            numbered=lambda: self._sequencer.numbered,
         )
         self._numbering = SequencerThread(self._sequencer, place.connect, self._damaged)
         self._hearing = ListenThread(place.connect, channel, self._origin, self._listeners)

@@ -67,6 +67,8 @@ class Sequencer:
         self._steps = steps
         self._lock = threading.Lock()
         self._frontier: Frontier | None = None
+        self.numbered = 0
+        """Entries that were in the log when this process last looked: at least so many are."""
 
     def number(self, connection: psycopg.Connection[Any]) -> int:
         """One batch; returns how many units of work it numbered (0: none was staged).
@@ -94,6 +96,8 @@ class Sequencer:
                 raise
             # Had the commit failed, or its answer been lost, the edge would be read again.
             self._frontier = known
+            if known is not None:
+                self.numbered = known.size
             self._steps("log.committed")
             return taken
 

@@ -24,6 +24,7 @@ from handrail.model.errors import HandrailError, Unavailable
 from handrail.ports import Steps, Transaction
 from handrail.store.postgres.connection import LOCK_MS, Place
 from handrail.store.postgres.failures import RERUN, first_line, is_cut, mapped
+from handrail.store.postgres.queries import queries
 from handrail.store.postgres.session import NOW, Again, Alone
 from handrail.store.postgres.transaction import PostgresTransaction
 
@@ -70,7 +71,8 @@ _BEGIN_READ = (
     f"SET LOCAL idle_in_transaction_session_timeout = 0; SELECT {NOW}"
 )
 _TIMELINE = "SELECT left(pg_walfile_name(pg_current_wal_lsn()), 8)"
-_STATUS = f"SELECT pg_xact_status($1::text::xid8), ({_TIMELINE})"
+_STATUS = "SELECT pg_xact_status($1::text::xid8)"
+_HOLDS = queries("audit")["holds"]
 
 _log = logging.getLogger("handrail.store")
 
@@ -109,13 +111,16 @@ class Units:
         steps: Steps,
         origin: str,
         committed: Callable[[frozenset[str], int | None, bool], None],
+        numbered: Callable[[], int],
     ) -> None:
         """`clock` stands in for the database's. `committed` is told, after each commit, what to
-        wake, and whether something was staged."""
+        wake, and whether something was staged. `numbered`: no entry that is staged from now on
+        comes to stand before this place of the log."""
         self._clock = clock
         self._steps = steps
         self._origin = origin
         self._committed = committed
+        self._numbered = numbered
         self._place = place
         self._inside = threading.local()
         self._timeline: str | None = None
@@ -357,6 +362,7 @@ class Units:
     def _commit(self, transaction: PostgresTransaction, xid: str | None) -> bool:
         """Whether the transaction is committed. Raises `Unavailable` where that is not known."""
         session = transaction.session
+        first, place = next(iter(transaction.audit.pending), None), self._numbered()
         try:
             session.control("COMMIT")
         except psycopg.Error as error:
@@ -365,7 +371,7 @@ class Units:
                 if isinstance(error, RERUN):
                     raise
                 raise mapped(error) from error
-            return xid is not None and self._resolve(xid, first_line(error))
+            return xid is not None and self._resolve(xid, first, place, first_line(error))
         if session.status != "COMMIT":
             raise Unavailable(
                 f"the database answered the commit with {session.status}; nothing was stored; "
@@ -373,28 +379,49 @@ class Units:
             )
         return True
 
-    def _resolve(self, xid: str, why: str) -> bool:
-        """Ask what became of a transaction whose commit was not answered."""
+    def _resolve(self, xid: str, first: bytes | None, place: int, why: str) -> bool:
+        """Ask what became of a transaction whose commit was not answered.
+
+        A database that crashed gives numbers of transactions that left no trace to new ones. So
+        "aborted" is true of ours too, and "committed" may be said of another: then the first entry
+        of ours is looked for, in the log from `place` on. Raises `Unavailable` where nothing tells.
+        """
         until = time.monotonic() + RESOLVE_SECONDS
         while time.monotonic() < until:
             try:
                 with self._place.connect() as connection:
-                    cursor = psycopg.RawCursor(connection)
-                    row = cursor.execute(_STATUS, (xid,)).fetchone()
+                    found = self._ask(psycopg.RawCursor(connection), xid, first, place)
             except (psycopg.Error, Unavailable) as error:
                 why = first_line(error)
             else:
-                status, timeline = row if row is not None else (None, None)
-                if timeline != self._timeline or status is None:
-                    # A stand-by took over, or it was too long ago.
+                if found is None:
                     break
-                if status != "in progress":
-                    return bool(status == "committed")
+                if found != "in progress":
+                    return found == "committed"
             time.sleep(0.05)
         raise Unavailable(
             f"the connection to {self._place.name} was lost while committing ({why}); whether "
             "this was stored is not known; look, or repeat it with its key"
         )
+
+    def _ask(
+        self, cursor: psycopg.RawCursor[Any], xid: str, first: bytes | None, place: int
+    ) -> str | None:
+        """What the database says of our transaction; None where it cannot tell."""
+        row = cursor.execute(_TIMELINE).fetchone()
+        if row is None or row[0] != self._timeline:
+            return None  # a stand-by took over
+        try:
+            row = cursor.execute(_STATUS, (xid,)).fetchone()
+        except psycopg.errors.InvalidParameterValue:
+            return "aborted"  # it is in the future: no trace of it outlived a crash
+        status = row[0] if row is not None else None
+        if status != "committed":
+            return status  # None: it was too long ago
+        if first is None:
+            return None
+        row = cursor.execute(_HOLDS, (first, place)).fetchone()
+        return "committed" if row is not None and row[0] else "aborted"
 
     # ------------------------------------------------------------------ the pool
 

@@ -14,6 +14,10 @@ SELECT 1 FROM audit_stage WHERE ticket <= $1 LIMIT 1;
 -- name: waiting
 SELECT ticket, entries FROM audit_stage WHERE ticket > $1 ORDER BY ticket LIMIT $2;
 
+-- name: holds
+SELECT EXISTS (SELECT 1 FROM audit_stage WHERE $1::bytea = ANY (entries))
+    OR EXISTS (SELECT 1 FROM audit_entries WHERE idx >= $2 AND body = $1::bytea);
+
 -- name: committed
 SELECT coalesce((SELECT idx + 1 FROM audit_entries ORDER BY idx DESC LIMIT 1), 0)
     + coalesce((SELECT sum(cardinality(entries)) FROM audit_stage), 0)::bigint;

@@ -145,6 +145,47 @@ def test_a_commit_whose_answer_is_lost_is_looked_up(
     assert store.read(lambda tx: tx.decisions.get(made)) is not None
 
 
+@pytest.mark.parametrize("number", ["another's", "the future's"])
+def test_a_number_that_a_crash_gave_to_another_is_not_taken_for_ours(
+    open_store: Open, connect: Connect, monkeypatch: pytest.MonkeyPatch, number: str
+) -> None:
+    """A crash forgets the number of a transaction that left no trace; the next one gets it."""
+    from handrail.store.postgres.session import Session
+
+    control = Session.control
+    cuts: list[int] = []
+
+    def cutting(self: Session, statements: str) -> Any:
+        if statements != "COMMIT" or len(cuts) >= 2:
+            return control(self, statements)
+        cuts.append(1)
+        terminate(connect, self.connection.info.backend_pid)
+        return control(self, statements)
+
+    theirs = connect().execute("SELECT pg_current_xact_id()::text").fetchone()
+    assert theirs is not None
+    asked = theirs[0] if number == "another's" else str(int(theirs[0]) + 1_000_000)
+    store = open_store()
+    seal = store._units._seal
+
+    def sealed(transaction: Any) -> str | None:
+        return asked if seal(transaction) and len(cuts) < 2 else None
+
+    monkeypatch.setattr(store._units, "_seal", sealed)
+    monkeypatch.setattr(Session, "control", cutting)
+    runs: list[int] = []
+
+    def use_case(tx: Transaction) -> str:
+        runs.append(1)
+        return filing(7)(tx)
+
+    made = store.write(use_case)
+    assert len(runs) == 3
+    store.settle_log()
+    assert store.read(whole) == [7]
+    assert store.read(lambda tx: tx.decisions.get(made)) is not None
+
+
 def test_a_commit_that_cannot_be_looked_up_is_said_to_be_unknown(
     open_store: Open, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -159,7 +200,7 @@ def test_a_commit_that_cannot_be_looked_up_is_said_to_be_unknown(
         terminate(connect, self.connection.info.backend_pid)
         return control(self, statements)
 
-    monkeypatch.setattr(units, "_STATUS", "SELECT NULL, $1::text")
+    monkeypatch.setattr(units, "_STATUS", "SELECT NULL WHERE $1::text IS NOT NULL")
     store = open_store()
     runs: list[int] = []
 

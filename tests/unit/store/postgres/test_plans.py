@@ -210,6 +210,7 @@ WALKS: dict[str, str] = {
     "lists.state": "all of list_versions by list_versions_pkey",
     "policies.state": "all of active_policies by active_policies_pkey",
     # Everything that waits is what is asked for.
+    "audit.holds": "all of audit_stage; audit_entries by audit_entries_pkey (idx)",
     "audit.committed": "all of audit_entries by audit_entries_pkey; all of audit_stage",
     "tallies.now": (
         "review_asks by review_asks_pkey (who); "
