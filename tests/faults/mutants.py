@@ -23,6 +23,7 @@ import msgspec
 
 import handrail.flow as flow
 import handrail.store.sqlite as sqlite
+from handrail.audit.tree import leaf_hash
 from handrail.model import commands as c
 from handrail.model.modes import GrantState, Verdict
 from handrail.store.sqlite import connection
@@ -197,9 +198,9 @@ def head_not_restored() -> Iterator[None]:
     back_to = SqliteAudit.back_to
 
     def forgetful(self: SqliteAudit, mark: Any) -> None:
-        frontier = self._frontier
+        lost = self._waiting[mark[1] :]
         back_to(self, mark)
-        self._frontier = frontier
+        self._frontier, _ = self._frontier.grow([leaf_hash(body) for body in lost])
 
     with mock.patch.object(SqliteAudit, "back_to", forgetful):
         yield
