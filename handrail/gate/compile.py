@@ -29,7 +29,7 @@ FEW = 16
 """Most values under which one row is filed."""
 LEVELS = 3
 """Most fields that rules are filed by, one within the other."""
-RARE = 8
+RARE = 3
 """How often a row fires before its terms are worth compiling."""
 WORTH = 2.0
 """Rows that a look-up must save on average to be worth it."""

@@ -447,7 +447,8 @@ class Policy:
     def evaluate_case(self, record: Record, case: DraftCase) -> Ruling:
         """The ruling of a case, with the lists, tables, aggregates and checks that it gives.
 
-        Aggregates that it leaves out have seen nothing yet; checks that it leaves out are run.
+        Aggregates that it leaves out have seen nothing yet; checks that it leaves out are run. What
+        fires is without its terms: nobody looks at them.
         """
         tail = self._tail
         if case.lists:
@@ -457,7 +458,7 @@ class Policy:
         given = Given(case.at, case.confidence, case.alternatives, checks, case.tables)
         totals: dict[str, Any] = {made.name: made.zero for made in self._draft.aggregates}
         totals.update(case.aggregates)
-        return self._evaluate(record, "d_case", given, totals, None, tail)
+        return self._evaluate(record, "d_case", given, totals, None, tail, telling=False)
 
     def judge(
         self,
@@ -585,6 +586,8 @@ class Policy:
         aggregates: Mapping[str, Any],
         stopped: str | None,
         tail: list[Any],
+        *,
+        telling: bool = True,
     ) -> Ruling:
         draft, width = self._draft, self._width
         fields, rest = record.slots, tail.copy()
@@ -619,7 +622,8 @@ class Policy:
                 if finding.unknown:
                     self._unknown(rule, row, env, said)
                 else:
-                    self._fire(rule, row, env, said, program.terms[finding.place](fields, rest))
+                    terms = program.terms[finding.place](fields, rest) if telling else ()
+                    self._fire(rule, row, env, said, terms)
             if said.fired:
                 mode = max((fired.mode for fired in said.fired), key=_RANK.__getitem__)
             if said.severities:

@@ -749,9 +749,8 @@ def test_a_column_of_a_csv_file() -> None:
         ("{file: /etc/passwd}", b"", "below the policy's own folder"),
         ("{file: 'C:/x'}", b"", "below the policy's own folder"),
         ("{file: away.csv}", None, "cannot be read (KeyError)"),
-        ("stored", b"", "not available yet"),
         ("[1, a]", b"", "a number among texts"),
-        ("text", b"", "`[..]` or `{file: …}`"),
+        ("text", b"", "`[..]`, `{file: …}` or `{stored: true}`"),
     ],
 )
 def test_list_mistakes(mistakes: Any, spec: str, data: bytes | None, says: str) -> None:
