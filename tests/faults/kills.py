@@ -364,7 +364,7 @@ def apart(folder: Path, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     answer = folder / "answer"
     answer.unlink(missing_ok=True)
     pid = fork(folder, "judge", lambda: _write(answer, work()))
-    ended = reap([pid], 4 * GRACE_SECONDS)
+    ended = reap([pid], 10 * GRACE_SECONDS)
     if pid not in ended:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
