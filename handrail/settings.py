@@ -8,6 +8,8 @@ from collections.abc import Mapping
 
 import msgspec
 
+from handrail.model.decoding import convert
+
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How an installation behaves. Each has an environment variable `HANDRAIL_` + its name."""
@@ -110,7 +112,7 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
                 text: object = environ[name]
                 if field.type == tuple[str, ...]:
                     text = [part.strip() for part in environ[name].split(",") if part.strip()]
-                found[field.name] = msgspec.convert(text, field.type, strict=False)
+                found[field.name] = convert(text, field.type, strict=False)
             except msgspec.ValidationError as error:
                 raise BadInput(f"{name}={environ[name]!r}: {error}; correct or unset it") from error
     return Settings(**found)  # type: ignore[arg-type]

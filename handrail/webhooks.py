@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 import standardwebhooks
 
+from handrail.model.decoding import convert
 from handrail.model.errors import BadInput, Refused
 from handrail.model.outcome import Outcome
 from handrail.model.wire import read_json
@@ -54,10 +55,10 @@ def receive(body: bytes | str, headers: Mapping[str, str], *, secret: str | byte
         ) from error
     document = read_json(body)
     try:
-        message = msgspec.convert(document, Message)
+        message = convert(document, Message)
         if message.type != OUTCOME:
             raise BadInput(f"the message is a {message.type!r}; expected {OUTCOME!r}", "/type")
-        return msgspec.convert(message.data, Outcome[Any])
+        return convert(message.data, Outcome[Any])
     except msgspec.ValidationError as error:
         raise BadInput(f"the signed body is no outcome: {error}") from error
 

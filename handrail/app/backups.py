@@ -24,6 +24,7 @@ from handrail.app.lock import OwnerLock, read_owner
 from handrail.app.reading import read_store
 from handrail.app.stores import place_of
 from handrail.app.workspace import Paths
+from handrail.model.decoding import decoder
 from handrail.model.errors import BadInput, Conflict, NotFound, Unavailable
 from handrail.settings import Settings
 from handrail.store.clock import now_us
@@ -222,7 +223,7 @@ def _restore(paths: Paths, source: Path, keys: Path | None, made: Backup, force:
 def read_backup(source: Path) -> Backup:
     """What the backup `source` is; its file is as it was made. Raises `BadInput`."""
     try:
-        made = msgspec.json.decode((source / "backup.json").read_bytes(), type=Backup)
+        made = decoder(Backup).decode((source / "backup.json").read_bytes())
         digest, _ = _digest(source / "store" / "handrail.db")
     except (OSError, msgspec.MsgspecError) as error:
         raise BadInput(f"{source} is no backup of Handrail: {error}") from error

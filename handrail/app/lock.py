@@ -14,6 +14,8 @@ from pathlib import Path
 
 import msgspec
 
+from handrail.model.decoding import decoder
+
 if sys.platform == "win32":
     import msvcrt
 else:
@@ -85,7 +87,7 @@ class OwnerLock:
 def read_owner(path: Path) -> Owner | None:
     """What the file says, or None where it says nothing that can be read."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Owner)
+        return decoder(Owner).decode(path.read_bytes())
     except (OSError, msgspec.MsgspecError):
         return None
 

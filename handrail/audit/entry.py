@@ -18,6 +18,7 @@ import msgspec
 import rfc8785
 
 from handrail.model.canonical import canonical_bytes, keyed_digest
+from handrail.model.decoding import decoder as decoder_of
 from handrail.model.errors import BadInput
 
 INTEGER_LIMIT = 2**53
@@ -35,7 +36,7 @@ _Level0 = str | _Integer | bool
 _Level1 = _Level0 | list[_Level0] | dict[str, _Level0]
 _Level2 = _Level0 | list[_Level1] | dict[str, _Level1]
 _Level3 = _Level0 | list[_Level2] | dict[str, _Level2]
-decoder: msgspec.json.Decoder[dict[str, Any]] = msgspec.json.Decoder(dict[str, _Level3])
+decoder: msgspec.json.Decoder[dict[str, Any]] = decoder_of(dict[str, _Level3])
 
 
 def encode(entry: dict[str, Any]) -> bytes:

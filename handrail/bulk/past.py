@@ -12,6 +12,7 @@ import polars as pl
 from handrail.assure.backtest import Looked
 from handrail.bulk.backtest import LOOKED, Known, masks
 from handrail.gate import Policy
+from handrail.model.decoding import decoder
 from handrail.model.errors import BadInput
 from handrail.model.feedback import Label
 from handrail.model.modes import Lane, Mode, Verdict
@@ -53,9 +54,9 @@ class _Ruling(msgspec.Struct):
     stopped: str | None = None
 
 
-_body = msgspec.json.Decoder(_Body).decode
-_ruling = msgspec.json.Decoder(_Ruling).decode
-_label = msgspec.json.Decoder(Label).decode
+_body = decoder(_Body).decode
+_ruling = decoder(_Ruling).decode
+_label = decoder(Label).decode
 
 
 class PastFrame(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from handrail.model.decoding import decoder
 from handrail.model.errors import Unavailable
 from handrail.ports import Checkpoint
 
@@ -64,7 +65,7 @@ class FileAnchor:
             ):  # sectors that a power cut kept from the disk read as zeros
                 continue
             try:
-                found.append(msgspec.json.decode(line, type=Checkpoint))
+                found.append(decoder(Checkpoint).decode(line))
             except msgspec.MsgspecError as error:
                 if _cut_short(line):
                     continue

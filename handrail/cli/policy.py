@@ -23,6 +23,7 @@ from handrail.model.commands import (
     ProposeList,
     ProposePolicy,
 )
+from handrail.model.decoding import convert
 from handrail.model.errors import BadInput
 from handrail.model.versions import DraftState, Evidence, PolicyDiff
 
@@ -426,7 +427,7 @@ def _evidence(path: Path) -> Evidence:
     from handrail.model.wire import read_json
 
     try:
-        return msgspec.convert(read_json(path.read_bytes()), Evidence)
+        return convert(read_json(path.read_bytes()), Evidence)
     except OSError as error:
         raise BadInput(f"{path}: {error.strerror or error}; check the path") from error
     except msgspec.ValidationError as error:

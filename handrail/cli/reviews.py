@@ -27,6 +27,7 @@ from handrail.model.commands import (
     Undo,
     Voted,
 )
+from handrail.model.decoding import convert
 from handrail.model.errors import BadInput
 from handrail.model.review import Card
 
@@ -215,7 +216,6 @@ def edit(
     from handrail.model.wire import read_json
 
     def changes(seen: Card) -> dict[str, Any]:
-        import msgspec
 
         found: dict[str, Any] = {}
         for entry in fields:
@@ -226,7 +226,7 @@ def edit(
             if raw:
                 found[name] = read_json(text)
             elif name in seen.fields:
-                found[name] = read_cell(msgspec.convert(seen.fields[name], Field), text)
+                found[name] = read_cell(convert(seen.fields[name], Field), text)
             else:
                 found[name] = text
         return found

@@ -33,6 +33,7 @@ from handrail.model.commands import (
     Undo,
     Voted,
 )
+from handrail.model.decoding import convert
 from handrail.model.errors import Conflict, HandrailError
 from handrail.model.modes import Said
 from handrail.model.policy import Field
@@ -423,7 +424,7 @@ class Desk:
                 finish()
                 return
             name = names[place]
-            field = msgspec.convert(card.fields.get(name, {"name": name, "kind": "string"}), Field)
+            field = convert(card.fields.get(name, {"name": name, "kind": "string"}), Field)
             now_is = (card.proposal or {}).get(name)
 
             def entered(text: str) -> None:

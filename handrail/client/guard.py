@@ -11,11 +11,10 @@ import typing
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import msgspec
-
 from handrail.client.convert import wire, wire_object
 from handrail.model.canonical import canonical_bytes
 from handrail.model.commands import Submit, WaitOutcome, read_command
+from handrail.model.decoding import convert
 from handrail.model.errors import AlreadyRun, BadInput, Conflict, Held, NotAllowed
 from handrail.model.modes import Lane
 from handrail.model.outcome import Outcome
@@ -273,7 +272,7 @@ def _back(value: Any, given: Any, hint: Any, pointer: str) -> Any:
     try:
         if hint is dt.timedelta and (seconds := _SECONDS.fullmatch(str(value))):
             return dt.timedelta(seconds=float(seconds[1]))
-        return msgspec.convert(value, hint, strict=False, dec_hook=_construct)
+        return convert(value, hint, strict=False, dec_hook=_construct)
     except Exception as error:
         raise BadInput(
             f"the approved value {value!r} cannot be made {hint!r} ({error}); nothing ran: "

@@ -14,6 +14,7 @@ import msgspec
 
 from handrail.client.transport import repeatable, unknown_whether
 from handrail.model.commands import ROUTES, Command
+from handrail.model.decoding import decoder
 from handrail.model.errors import BadInput, HandrailError, Unavailable
 from handrail.model.people import Actor
 from handrail.model.problem import error_of
@@ -123,7 +124,7 @@ class HttpTransport:
             if kind is None:
                 return None
             try:
-                return msgspec.json.decode(response.content, type=kind)
+                return decoder(kind).decode(response.content)
             except msgspec.MsgspecError as error:
                 raise Unavailable(
                     f"{self._where} answered {type(command).__name__} with something else than "

@@ -17,6 +17,7 @@ from handrail.flow.policies import let_rule, version_of
 from handrail.flow.ports import Ports, read_policy
 from handrail.flow.records import note
 from handrail.gate import Policy, load
+from handrail.model.decoding import convert
 from handrail.model.errors import Conflict, HandrailError
 from handrail.model.modes import GrantState, Said
 from handrail.model.outcome import Grant, Outcome
@@ -130,7 +131,7 @@ def _activate(tx: Transaction, ports: Ports, filed: Filed, outcome: Outcome[Any]
             dict.fromkeys(vote.person for vote in votes if vote.said is not Said.REJECT)
         ),
         reason=decision.facts["reason"],
-        evidence=None if evidence is None else msgspec.convert(evidence, Evidence),
+        evidence=None if evidence is None else convert(evidence, Evidence),
         single_person=any(vote.single_person for vote in votes),
     )
 

@@ -10,6 +10,7 @@ from handrail.flow.ports import Ports
 from handrail.flow.submit import file, prepare
 from handrail.gate import SLOT, Policy
 from handrail.model.commands import Submit
+from handrail.model.decoding import decoder
 from handrail.model.errors import HandrailError
 from handrail.model.people import Actor
 from handrail.model.wire import time_text
@@ -107,7 +108,7 @@ def _values(tx: Transaction, policy: Policy, each: str) -> list[str]:
             start = tx.now() - policy.horizon_us(series)
             for key in tx.buckets.keys(series.id, start, MOST_VALUES + 1):
                 if key[:1] == "[":  # not the digest of one too long
-                    values.update(msgspec.json.decode(key, type=list[str]))
+                    values.update(decoder(list[str]).decode(key))
     return sorted(values)
 
 

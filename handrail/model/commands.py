@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from handrail.model.access import Token
+from handrail.model.decoding import convert
 from handrail.model.errors import BadInput
 from handrail.model.feedback import Feedback, Label, PolicyVersion, Stop
 from handrail.model.modes import GrantState
@@ -821,7 +822,7 @@ def read_command(kind: type[C], fields: Any, *, strict: bool = True) -> C:
     `strict=False` reads numbers and booleans from text, as a query string carries them.
     """
     try:
-        return msgspec.convert(fields, kind, strict=strict)
+        return convert(fields, kind, strict=strict)
     except msgspec.ValidationError as error:
         text = str(error)
         found = _AT.search(text)

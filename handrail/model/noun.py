@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from handrail.model.decoding import convert
 from handrail.model.html import html_table
 
 _REFS = "#/$defs/{name}"
@@ -34,7 +35,7 @@ class Noun(msgspec.Struct, frozen=True, kw_only=True):
             if isinstance(value, cls):
                 return value
             try:
-                return msgspec.convert(value, source)
+                return convert(value, source)
             except msgspec.ValidationError as error:
                 raise ValueError(str(error)) from error
 

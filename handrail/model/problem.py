@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from handrail.model.decoding import convert
 from handrail.model.errors import (
     AlreadyRun,
     BadInput,
@@ -105,12 +106,12 @@ def _read(name: str, detail: str, problem: dict[str, Any]) -> HandrailError:
             status=status if isinstance(status, int) else None,
         )
     if name == "held":
-        return Held(msgspec.convert(problem["ruling"], Ruling))
+        return Held(convert(problem["ruling"], Ruling))
     if name == "not-allowed":
-        return NotAllowed(msgspec.convert(problem["outcome"], Outcome[Any]))
+        return NotAllowed(convert(problem["outcome"], Outcome[Any]))
     if name == "already-run":
         receipt = problem.get("receipt")
-        return AlreadyRun(detail, msgspec.convert(receipt, Receipt) if receipt else None)
+        return AlreadyRun(detail, convert(receipt, Receipt) if receipt else None)
     if name == "conflict":
         return Conflict(detail, problem.get("winner"))
     if name == "too-many":

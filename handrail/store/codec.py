@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from handrail.model.decision import Decision
+from handrail.model.decoding import decoder
 from handrail.model.outcome import Outcome
 
 CLOCK_US = 86_400_000_000
@@ -16,8 +17,8 @@ make a walk back in time end too early."""
 encode = msgspec.json.Encoder(order="deterministic").encode
 """The stored bytes of a noun: JSON, fields in their order, keys of maps sorted."""
 
-_limits = msgspec.json.Decoder(dict[str, str])
-_texts = msgspec.json.Decoder(tuple[str, ...])
+_limits = decoder(dict[str, str])
+_texts = decoder(tuple[str, ...])
 
 
 def encode_texts(texts: tuple[str, ...]) -> str:
@@ -53,7 +54,7 @@ def joined(high: int, low: int) -> int:
     return (high << 32) + low
 
 
-_outcome = msgspec.json.Decoder(Outcome[Any]).decode
+_outcome = decoder(Outcome[Any]).decode
 
 
 def approved(decision: Decision, outcome: bytes) -> Decision:

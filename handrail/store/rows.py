@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 from msgspec.structs import replace
 
 from handrail.model.access import Identity, Invitation, Password, Session, Token
+from handrail.model.decoding import decoder
 from handrail.model.feedback import Notice, Stop
 from handrail.model.modes import GrantState, ReviewKind, ReviewStatus, Severity, Verdict
 from handrail.model.observation import Observation
@@ -19,8 +19,8 @@ from handrail.model.people import Person
 from handrail.model.review import Review, Seat
 from handrail.store.codec import decode_limits, decode_texts, encode_texts
 
-_facts = msgspec.json.Decoder(dict[str, Any]).decode
-_outcome = msgspec.json.Decoder(Outcome[Any]).decode
+_facts = decoder(dict[str, Any]).decode
+_outcome = decoder(Outcome[Any]).decode
 
 
 def token_of(row: tuple[Any, ...]) -> Token:

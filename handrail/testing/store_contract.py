@@ -27,6 +27,7 @@ from handrail.audit.entry import decode, encode
 from handrail.audit.tree import EMPTY_ROOT, Frontier, leaf_hash, tree_nodes
 from handrail.model.access import Identity, Invitation, Password, Session, Token
 from handrail.model.decision import Decision
+from handrail.model.decoding import decoder
 from handrail.model.errors import Conflict, NotFound, Unavailable
 from handrail.model.feedback import Label, Notice, PolicyVersion, Stop
 from handrail.model.ids import new_id
@@ -918,10 +919,10 @@ class StoreContract:
             def query(tx: Transaction) -> list[tuple[str, str | None, bool | None]]:
                 found = []
                 for one in tx.decisions.past("refunds"):
-                    decision = msgspec.json.decode(one.body, type=Decision)
-                    ruling = msgspec.json.decode(one.ruling, type=Ruling)
+                    decision = decoder(Decision).decode(one.body)
+                    ruling = decoder(Ruling).decode(one.ruling)
                     assert ruling.decision_id == decision.id
-                    label = one.label and msgspec.json.decode(one.label, type=Label)
+                    label = one.label and decoder(Label).decode(one.label)
                     found.append((decision.id, one.said, label.wrong if label else None))
                 return found
 
@@ -2404,7 +2405,7 @@ class StoreContract:
         expect("reviews", review.id, None, status="closed", round=2, verdict="rejected")
         first = self.read(lambda tx: tx.reviews.round(review.id, 1))
         expect("rounds", f"{review.id}/1", found["rounds", f"{review.id}/1"].body)
-        assert msgspec.json.decode(rounds[0], type=Round) == first
+        assert decoder(Round).decode(rounds[0]) == first
         expect(
             "votes",
             vote.id,

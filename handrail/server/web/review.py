@@ -26,6 +26,7 @@ from handrail.model.commands import (
     Undo,
     Voted,
 )
+from handrail.model.decoding import convert
 from handrail.model.errors import BadInput
 from handrail.model.modes import Mode
 from handrail.model.policy import Field
@@ -210,7 +211,7 @@ def entries_of(card: Card, entered: Mapping[str, str]) -> list[Entry]:
     """The form of what may be edited."""
     found = []
     for name in card.editable:
-        field = msgspec.convert(card.fields.get(name, {"name": name, "kind": "string"}), Field)
+        field = convert(card.fields.get(name, {"name": name, "kind": "string"}), Field)
         now = _at(card.proposal or {}, name)
         shown = "" if now is None or enters_unseen(card) else _plain(now)
         found.append(Entry(field=field, text=entered.get(f"edit:{name}", shown), now=now))

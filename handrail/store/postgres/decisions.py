@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import msgspec
-
 from handrail.model.decision import Decision
+from handrail.model.decoding import decoder
 from handrail.model.errors import Conflict, NotFound
 from handrail.model.people import folded
 from handrail.model.ruling import Ruling
@@ -27,8 +26,8 @@ _TAKE_UNSETTLED_OF = _SQL["take_unsettled_of"]
 _OF_REVIEW = _SQL["of_review"]
 _SETTLE = _SQL["settle"]
 
-_decision = msgspec.json.Decoder(Decision).decode
-_ruling = msgspec.json.Decoder(Ruling).decode
+_decision = decoder(Decision).decode
+_ruling = decoder(Ruling).decode
 
 NEWEST = 2**63 - 1
 

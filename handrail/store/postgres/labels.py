@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import msgspec
-
+from handrail.model.decoding import decoder
 from handrail.model.feedback import Label
 from handrail.ports import StateRow
 from handrail.store.codec import encode
@@ -14,7 +13,7 @@ from handrail.store.postgres.session import Session
 
 _SQL = queries("labels")
 
-_label = msgspec.json.Decoder(Label).decode
+_label = decoder(Label).decode
 
 
 class PostgresLabels:

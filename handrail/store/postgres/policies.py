@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from handrail.model.decoding import decoder
 from handrail.model.feedback import PolicyVersion
 from handrail.model.versions import Activation
 from handrail.ports import StateRow
@@ -16,8 +17,8 @@ from handrail.store.postgres.session import Session
 _SQL = queries("policies")
 _ACTIVE = _SQL["active"]
 
-_version = msgspec.json.Decoder(PolicyVersion).decode
-_activation = msgspec.json.Decoder(Activation).decode
+_version = decoder(PolicyVersion).decode
+_activation = decoder(Activation).decode
 
 
 class PostgresPolicies:

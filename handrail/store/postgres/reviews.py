@@ -7,8 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
-import msgspec
-
+from handrail.model.decoding import decoder
 from handrail.model.errors import NotFound
 from handrail.model.modes import ReviewStatus
 from handrail.model.review import Act, Review, Round, Seat, Vote
@@ -25,9 +24,9 @@ _TAKE = _SQL["take"]
 _REPLACE = _SQL["replace"]
 _SET_BUSY = _SQL["set_busy"]
 
-_round = msgspec.json.Decoder(Round).decode
-_vote = msgspec.json.Decoder(Vote).decode
-_act = msgspec.json.Decoder(Act).decode
+_round = decoder(Round).decode
+_vote = decoder(Vote).decode
+_act = decoder(Act).decode
 
 EVERYBODY = ""
 """`who` of the ask that every open review has."""

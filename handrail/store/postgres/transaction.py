@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import msgspec
 import psycopg
 
+from handrail.model.decoding import convert
 from handrail.ports import StateRow, Tallies
 from handrail.store.postgres.access import PostgresAccess
 from handrail.store.postgres.audit import PostgresAudit
@@ -107,7 +107,7 @@ class PostgresTransaction:
 
     def tallies(self) -> Tallies:
         [row] = self.session.all(_TALLIES, (self._now,))
-        return msgspec.convert(dict(zip(Tallies.__struct_fields__, row, strict=True)), Tallies)
+        return convert(dict(zip(Tallies.__struct_fields__, row, strict=True)), Tallies)
 
     def state_rows(self) -> Iterator[StateRow]:
         yield from self.decisions.state()

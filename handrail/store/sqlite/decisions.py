@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import apsw
-import msgspec
 
 from handrail.model.decision import Decision
+from handrail.model.decoding import decoder
 from handrail.model.errors import Conflict, NotFound
 from handrail.model.people import folded
 from handrail.model.ruling import Ruling
@@ -26,8 +26,8 @@ _ATTACH = _SQL["attach"]
 _SETTLE = _SQL["settle"]
 _EXPIRING = _SQL["expiring"]
 
-_decision = msgspec.json.Decoder(Decision).decode
-_ruling = msgspec.json.Decoder(Ruling).decode
+_decision = decoder(Decision).decode
+_ruling = decoder(Ruling).decode
 
 NEWEST = 2**63 - 1
 PAGE = 1_000

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import apsw
-import msgspec
 
+from handrail.model.decoding import decoder
 from handrail.model.feedback import Label
 from handrail.ports import StateRow
 from handrail.store.codec import encode
@@ -14,7 +14,7 @@ from handrail.store.sqlite.queries import Execute, queries
 
 _SQL = queries("labels")
 
-_label = msgspec.json.Decoder(Label).decode
+_label = decoder(Label).decode
 
 
 class SqliteLabels:

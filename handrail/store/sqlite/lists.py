@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import apsw
-import msgspec
 
+from handrail.model.decoding import decoder
 from handrail.model.errors import Conflict
 from handrail.model.versions import ListEntry, list_body
 from handrail.ports import StateRow
@@ -16,7 +16,7 @@ from handrail.store.sqlite.queries import Execute, queries
 _SQL = queries("lists")
 _VERSION = _SQL["version"]
 
-_entry = msgspec.json.Decoder(ListEntry).decode
+_entry = decoder(ListEntry).decode
 
 
 class SqliteLists:

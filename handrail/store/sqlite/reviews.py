@@ -9,8 +9,8 @@ from itertools import islice
 from typing import Any
 
 import apsw
-import msgspec
 
+from handrail.model.decoding import decoder
 from handrail.model.errors import NotFound
 from handrail.model.modes import ReviewStatus
 from handrail.model.review import Act, Review, Round, Seat, Vote
@@ -28,9 +28,9 @@ _ADD_ASK = _SQL["add_ask"]
 _FREE = _SQL["free"]
 _ASKED = _SQL["asked"]
 
-_round = msgspec.json.Decoder(Round).decode
-_vote = msgspec.json.Decoder(Vote).decode
-_act = msgspec.json.Decoder(Act).decode
+_round = decoder(Round).decode
+_vote = decoder(Vote).decode
+_act = decoder(Act).decode
 
 EVERYBODY = ""
 """`who` of the ask that every open review has."""

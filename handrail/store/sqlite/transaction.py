@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import apsw
-import msgspec
 
+from handrail.model.decoding import convert
 from handrail.ports import StateRow, Tallies
 from handrail.store.sqlite.access import SqliteAccess
 from handrail.store.sqlite.audit import Mark, SqliteAudit
@@ -111,7 +111,7 @@ class SqliteTransaction:
 
     def tallies(self) -> Tallies:
         [row] = self._execute(_TALLIES, (self._now,)).fetchall()
-        return msgspec.convert(dict(zip(Tallies.__struct_fields__, row, strict=True)), Tallies)
+        return convert(dict(zip(Tallies.__struct_fields__, row, strict=True)), Tallies)
 
     def state_rows(self) -> Iterator[StateRow]:
         yield from self.decisions.state()
