@@ -1,4 +1,4 @@
-"""Types are made ready one at a time: threads that meet at a type for the first time all read it."""
+"""Types are made ready one at a time: threads that first read one together all read it whole."""
 
 from __future__ import annotations
 
