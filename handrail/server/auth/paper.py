@@ -84,7 +84,7 @@ def trouble(problem: dict[str, Any]) -> bytes:
 
 
 def sentence(text: str) -> str:
-    """An error as it stands alone: on one line, with a capital.
+    r"""An error as it stands alone: on one line, with a capital.
 
     >>> sentence("the form is too old;\nload it again")
     'The form is too old; load it again'
