@@ -215,6 +215,27 @@ def unblock(tx: Transaction, ports: Ports, review: Review) -> None:
         tx.wake("reviews")
 
 
+def supersede(tx: Transaction, ports: Ports, old: Filed, new: Decision, *, actor: str) -> None:
+    """A newer decision takes the place of one that was not settled yet."""
+    note(
+        tx,
+        "decision.superseded",
+        actor,
+        decision=old.decision.id,
+        by=new.id,
+        review=old.review_id,
+    )
+    retire(
+        tx,
+        ports,
+        old,
+        verdict=Verdict.SUPERSEDED,
+        why=f"Replaced by {new.id}",
+        actor=actor,
+        by=new.submitter,
+    )
+
+
 def retire(
     tx: Transaction,
     ports: Ports,

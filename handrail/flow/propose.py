@@ -13,7 +13,7 @@ import msgspec
 
 from handrail.access import Thing, Who, allow
 from handrail.flow.change import built_in
-from handrail.flow.close import retire
+from handrail.flow.close import retire, supersede
 from handrail.flow.lists import DAY_US, change_list, stored_list
 from handrail.flow.policies import find_version, let_rule, open_proposal, version_of
 from handrail.flow.ports import Ports
@@ -277,23 +277,7 @@ def _hold(
 def _take_place(tx: Transaction, ports: Ports, decision: Decision, who: Who) -> None:
     """A newer proposal about the same subject takes the place of the one under review."""
     for old in tx.decisions.unsettled_of(decision.workflow, decision.subject or ""):
-        note(
-            tx,
-            "decision.superseded",
-            who.id,
-            decision=old.decision.id,
-            by=decision.id,
-            review=old.review_id,
-        )
-        retire(
-            tx,
-            ports,
-            old,
-            verdict=Verdict.SUPERSEDED,
-            why=f"Replaced by {decision.id}",
-            actor=who.id,
-            by=who.id,
-        )
+        supersede(tx, ports, old, decision, actor=who.id)
 
 
 def _told(evidence: Evidence) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import msgspec
 from handrail.access import Denied, Thing, Who, allow, may
 from handrail.audit.entry import commit_bytes, field_key
 from handrail.flow.aggregates import count, resolve_aggregates
-from handrail.flow.close import retire, seal_round, settle
+from handrail.flow.close import seal_round, settle, supersede
 from handrail.flow.lists import filled
 from handrail.flow.ports import Ports
 from handrail.flow.records import audience, key_of, note, owner_of
@@ -458,23 +458,7 @@ def _make_way(
             else:
                 replaced[earlier.decision.id] = earlier
     for old in replaced.values():
-        note(
-            tx,
-            "decision.superseded",
-            who.id,
-            decision=old.decision.id,
-            by=decision.id,
-            review=old.review_id,
-        )
-        retire(
-            tx,
-            ports,
-            old,
-            verdict=Verdict.SUPERSEDED,
-            why=f"Replaced by {decision.id}",
-            actor=who.id,
-            by=decision.submitter,
-        )
+        supersede(tx, ports, old, decision, actor=who.id)
     return behind
 
 
