@@ -572,11 +572,11 @@ def _follow(line: str, flow: _Flow) -> int | None:
     return None
 
 
-_PIECE = re.compile(r"""\s+|[^\s"'\[\]{}\#,:]+|.""", re.DOTALL)
+_PIECE = re.compile(r"""[^"'\[\]{}\#]+|.""", re.DOTALL)
 _QUOTES = frozenset("\"'")
 _OPENING = frozenset("[{")
 _CLOSING = frozenset("]}")
-_PARTING = frozenset(",:")
+_PARTING = (",", ":")
 
 
 class _Flow:
@@ -620,9 +620,7 @@ class _Flow:
                     return at + 1
             elif c == "#" and (at == 0 or line[at - 1] in " \t"):
                 return len(line)
-            elif c in _PARTING:
-                begins = True
-            elif not c.isspace():
-                begins = False
+            elif words := c.rstrip():
+                begins = words.endswith(_PARTING)
             at = token.end()
         return at
