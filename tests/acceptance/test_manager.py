@@ -58,6 +58,7 @@ MISTAKES = [
 ]
 
 
+@pytest.mark.ledger("M-033")
 def test_the_policy_of_the_guide_holds_what_is_over_the_cap() -> None:
     policy = load(POLICY)
     assert policy.cases == ("a cent over the cap waits", "the cap itself passes")

@@ -239,6 +239,7 @@ def test_a_change_waits_for_an_owner_who_did_not_propose_it(team: World) -> None
     assert entry["how"] == "proposal" and "half" not in str(entry)
 
 
+@pytest.mark.ledger("A-053", "A-120")
 def test_the_card_says_what_changes_and_what_comes_out_otherwise(team: World) -> None:
     more = """\
   - {name: at 150, like: small, proposal: {amount: 150}, fires: [], lane: pass}

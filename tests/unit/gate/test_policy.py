@@ -257,7 +257,7 @@ tiers:
 """
 
 
-@pytest.mark.ledger("A-005")
+@pytest.mark.ledger("A-005", "A-034", "R-063")
 @pytest.mark.parametrize(
     ("confidence", "at_least", "mode"),
     [
@@ -279,6 +279,7 @@ def test_bands_of_confidence(
     assert (ruling.tier.risk, ruling.tier.at_least) == ("low", at_least)
 
 
+@pytest.mark.ledger("R-016", "R-025")
 def test_the_first_true_risk_holds_and_an_unknown_one_counts(policy: Make, ruled: Rule) -> None:
     made = policy(TIERS)
     assert ruled(made, {"n": 11, "m": 1}, confidence=1).tier == TierCell(
