@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -56,20 +58,20 @@ def up(
     settings = read_settings()
     if db is not None:
         settings = replace(settings, db=db)
-    _log_to_stderr(plain=dev)
-    Paths(folder).make()
-    workspace = Workspace.own(folder, serve=serve, settings=settings)
-    if workspace is None:
-        owner = owner_of(folder)
-        who = f"process {owner.pid}" if owner is not None else "another process"
-        raise Conflict(f"{who} owns {folder}; end it first, or use what it serves")
-    with workspace:
-        workspace.policies.refresh(now=True)
+    with _log_to_stderr(plain=dev):
+        Paths(folder).make()
+        workspace = Workspace.own(folder, serve=serve, settings=settings)
+        if workspace is None:
+            owner = owner_of(folder)
+            who = f"process {owner.pid}" if owner is not None else "another process"
+            raise Conflict(f"{who} owns {folder}; end it first, or use what it serves")
+        with workspace:
+            workspace.policies.refresh(now=True)
 
-        def started(server: NetworkServer) -> None:
-            _say_hello(shell, workspace, server)
+            def started(server: NetworkServer) -> None:
+                _say_hello(shell, workspace, server)
 
-        NetworkServer(workspace.service, host, port, dev=dev, started=started).run()
+            NetworkServer(workspace.service, host, port, dev=dev, started=started).run()
     shell.say("ended; what was accepted is stored")
 
 
@@ -107,17 +109,29 @@ def _first_admin(workspace: Workspace, origin: str) -> str | None:
     return f"{origin}/invitation?secret={invited.secret}"
 
 
-def _log_to_stderr(*, plain: bool) -> None:
-    """The server's own log: JSON lines; with `--dev` also what is otherwise not worth a line."""
+@contextmanager
+def _log_to_stderr(*, plain: bool) -> Iterator[None]:
+    """The server's own log: JSON lines; with `--dev` also what is otherwise not worth a line.
+
+    Afterwards logging is as it was: who runs the command within a program of theirs keeps theirs.
+    """
     from handrail.server.logs import Lines
 
     handler = logging.StreamHandler()
     handler.setFormatter(
         logging.Formatter("%(name)s %(levelname)s %(message)s") if plain else Lines()
     )
-    log = logging.getLogger("handrail")
+    log, pool = logging.getLogger("handrail"), logging.getLogger("psycopg.pool")
+    before = log.level, log.propagate, pool.level
     log.addHandler(handler)
     log.setLevel(logging.DEBUG if plain else logging.INFO)
     log.propagate = False
     # Of a database that is away the store speaks itself; the pool does at each attempt.
-    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
+    pool.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.propagate = before[1]
+        log.setLevel(before[0])
+        pool.setLevel(before[2])
