@@ -49,6 +49,17 @@ def required() -> set[str]:
     return {part.strip() for part in os.environ.get("HANDRAIL_REQUIRE", "").split(",")} - {""}
 
 
+SLOW = frozenset({"acceptance", "browser", "docs", "faults", "statistics"})
+"""Folders whose tests start programs, browsers or many rounds: left out of the fast loop."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        asks = {part for mark in item.iter_markers("needs") for part in mark.args}
+        if SLOW & set(item.path.relative_to(ROOT).parts) or "postgres" in asks:
+            item.add_marker("slow")
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     for mark in item.iter_markers("needs"):
         for part in mark.args:
