@@ -21,6 +21,7 @@ import socket
 import subprocess
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """Who won, with what and when, where somebody else did."""
 
 
-class Surface:
+class Surface(ABC):
     """One person at one surface."""
 
     name = ""
@@ -112,11 +113,13 @@ class Surface:
     def reason(self) -> str | None:
         return None if self.said == "approve" else "wrong"
 
+    @abstractmethod
     def _digest(self, review: str) -> str:
-        raise NotImplementedError
+        """The digest of the card as this surface shows it."""
 
+    @abstractmethod
     def _send(self, review: str) -> Answer:
-        raise NotImplementedError
+        """Send the answer this surface has chosen."""
 
 
 class Api(Surface):
