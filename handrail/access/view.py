@@ -28,7 +28,7 @@ from handrail.model.commands import (
 )
 from handrail.model.decision import Decision
 from handrail.model.feedback import Label
-from handrail.model.modes import ReviewStatus
+from handrail.model.modes import GrantState, ReviewStatus
 from handrail.model.outcome import Grant, Outcome
 from handrail.model.review import Act, Card, Review, Round, Seat, Vote
 from handrail.model.ruling import Approval, Ruling
@@ -64,6 +64,8 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     acts: tuple[Act, ...] = ()
     """What people did to it besides voting, in order."""
     missing: tuple[Approval, ...]
+    grant: Grant | None = None
+    """The lead's, once its outcome was released."""
     handles: dict[str, str]
     """Person id to handle, for everybody named here."""
     title: str
@@ -234,10 +236,16 @@ def view(shown: Shown, who: Who, secret: bytes) -> Card:
         decided_by=handle(review.decided_by or "", review.decided_by),
         decided_at=review.decided_at,
         undo_until=review.undo_until,
+        taken_back=_taken_back(shown.grant),
         behind=review.behind,
         test=lead.test,
         decision_ids=tuple(decision.id for decision in shown.attached[:LISTED]),
     )
+
+
+def _taken_back(grant: Grant | None) -> str | None:
+    """Why an approval came to nothing; None where it did not."""
+    return grant.note if grant is not None and grant.state is GrantState.VOID else None
 
 
 def _sees_what_others_said(who: Who, thing: Thing) -> bool:

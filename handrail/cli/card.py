@@ -163,6 +163,8 @@ def _deadline(card: Card, now: int, me: str | None) -> str:
     if card.status is not ReviewStatus.OPEN:
         who = visible(card.decided_by) if card.decided_by else "nobody"
         parts.append(f"{card.status}: {card.verdict} by {who} at {time_of(card.decided_at)}")
+        if card.taken_back is not None:
+            parts.append(f"NOTHING CAME OF IT: {visible(card.taken_back, lines=True)}")
     elif card.due is None:
         parts.append("no deadline")
     elif card.due <= now:

@@ -123,7 +123,8 @@ def _print(shell: Shell, view: DecisionView) -> None:
     if view.outcome is not None:
         print_outcome(shell, view.outcome)
     if view.grant is not None:
-        shell.say(f"run: {view.grant.id} is {view.grant.state}")
+        why = f": {visible(view.grant.note, lines=True)}" if view.grant.note else ""
+        shell.say(f"run: {view.grant.id} is {view.grant.state}{why}")
     for label in view.labels:
         shell.say(f"label from {visible(label.source)}: {value_text(label.truth)}")
 

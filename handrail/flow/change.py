@@ -15,10 +15,12 @@ from handrail.audit.events import SYSTEM
 from handrail.flow.lists import DAY_US, change_list
 from handrail.flow.policies import let_rule, version_of
 from handrail.flow.ports import Ports, read_policy
+from handrail.flow.readiness import refuse, remarks
 from handrail.flow.records import note
 from handrail.gate import Policy, load
+from handrail.model.decision import Decision
 from handrail.model.decoding import convert
-from handrail.model.errors import Conflict, HandrailError
+from handrail.model.errors import BadInput, Conflict, HandrailError
 from handrail.model.modes import GrantState, Said
 from handrail.model.outcome import Grant, Outcome
 from handrail.model.versions import BUILT_IN, LIST_CHANGE, Evidence, How
@@ -42,8 +44,9 @@ def carry_out(
 ) -> None:
     """Do what an outcome allows that changes a policy; nothing for any other decision.
 
-    Where something else rules by now than was proposed against, or the stored text is no longer
-    what was approved, the grant is taken back and says so.
+    Where something else rules by now than was proposed against, the stored text is no longer what
+    was approved, or the people there are by now could not carry it, the grant is taken back and
+    says so.
     """
     if filed.decision.workflow not in BUILT_IN or grant is None:
         return
@@ -110,11 +113,13 @@ def _activate(tx: Transaction, ports: Ports, filed: Filed, outcome: Outcome[Any]
             f"{base or 'nothing'}; propose it again"
         )
     stored = tx.policies.get(workflow, version)
-    if stored is None or read_policy(stored).version != version:
+    policy = None if stored is None else read_policy(stored, ports.shelf.checks)
+    if stored is None or policy is None or policy.version != version:
         raise Conflict(
             f"the stored text of {workflow}@{version} is not what was approved; "
             "run `handrail audit verify --against-state`, and propose it again"
         )
+    _still_carried(tx, ports, policy, decision)
     votes = []
     if filed.review_id is not None:
         votes = tx.reviews.votes(filed.review_id)
@@ -134,6 +139,17 @@ def _activate(tx: Transaction, ports: Ports, filed: Filed, outcome: Outcome[Any]
         evidence=None if evidence is None else convert(evidence, Evidence),
         single_person=any(vote.single_person for vote in votes),
     )
+
+
+def _still_carried(tx: Transaction, ports: Ports, policy: Policy, decision: Decision) -> None:
+    """The activation check again: people may have left since it was proposed."""
+    try:
+        refuse(remarks(tx, ports, policy, asked=(), proposer=decision.submitter))
+    except BadInput as error:
+        raise Conflict(
+            f"since {policy.workflow}@{policy.version} was proposed, what it asks of people can "
+            f"no longer be given; mend that, and propose it again:\n{error}"
+        ) from error
 
 
 __all__ = ["built_in", "carry_out"]

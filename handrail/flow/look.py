@@ -10,7 +10,7 @@ from handrail.flow.records import handles_of
 from handrail.flow.who import review_thing, stake_of
 from handrail.gate import Policy
 from handrail.model.errors import NotFound
-from handrail.model.modes import Said
+from handrail.model.modes import ReviewStatus, Said
 from handrail.model.people import Person
 from handrail.model.review import Card, Review, Round, Vote
 from handrail.model.ruling import Approval
@@ -93,6 +93,7 @@ def load(tx: Transaction, ports: Ports, review: Review, who: Who | None = None) 
         mine=tx.reviews.seat(review.id, review.round, person.id) if person is not None else None,
         acts=tuple(acts),
         missing=gaps,
+        grant=None if review.status is ReviewStatus.OPEN else tx.grants.current(review.lead),
         handles=handles_of(tx, named),
         title=policy.title or review.workflow,
         reasons=policy.reasons,

@@ -178,6 +178,8 @@ class Card(Noun, frozen=True, kw_only=True):
     decided_by: str | None = None
     decided_at: int | None = None
     undo_until: int | None = None
+    taken_back: str | None = None
+    """Why nothing comes of what was approved: its permission was taken back before it ran."""
     behind: str | None = None
     test: bool = False
     decision_ids: tuple[str, ...] = ()

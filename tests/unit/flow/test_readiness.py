@@ -11,6 +11,7 @@ from handrail.access import Denied
 from handrail.flow import against_state
 from handrail.model import commands as c
 from handrail.model.errors import BadInput, Conflict, HandrailError
+from handrail.model.modes import GrantState
 from handrail.model.people import Actor
 from handrail.model.versions import How, Proposal
 
@@ -115,6 +116,64 @@ def test_who_proposes_alone_owns_it_is_told_so(staffed: World) -> None:
     staffed.policy(REFUND.replace("[team:owners]", "{any: 2, of: team:owners}"))
     with pytest.raises(BadInput, match="as team:owners|as 2 of team:owners"):
         propose(staffed, OTHER, "bob")
+
+
+def approve(world: World, made: Proposal, who: str = "bob") -> None:
+    card = world.call(c.GetReview(review_id=made.review_id or ""), who)
+    world.call(c.CastVote(review_id=card.review, said="approve", card=card.digest), who)
+
+
+@pytest.mark.parametrize("fixed", [False, True], ids=["still so", "mended in time"])
+def test_what_nobody_can_carry_any_more_is_not_activated(staffed: World, fixed: bool) -> None:
+    """The world is looked at again where the approval is released, not only where it was asked."""
+    before = staffed.store.read(lambda tx: tx.policies.active("refund"))
+    made = propose(staffed, OTHER)
+    approve(staffed, made)
+    staffed.register(cyd=("team:leads",), dan=())  # no director is left
+    if fixed:
+        staffed.register(eve=("role:director", "team:owners"))
+    staffed.after(11)
+    active = staffed.store.read(lambda tx: tx.policies.active("refund"))
+    card = staffed.call(c.GetReview(review_id=made.review_id or ""), "bob")
+    line = next(
+        one
+        for one in staffed.call(c.PolicyHistory(workflow="refund"), "ann")
+        if one.version == made.version
+    )
+    found = staffed.call(c.GetDecision(decision_id=made.decision_id or ""), "ann")
+    assert against_state(staffed.ports) == []
+    if fixed:
+        assert active == made.version and line.state == "active"
+        assert card.taken_back is None and found.run is GrantState.DONE
+        return
+    assert active == before
+    assert line.state == "void" and found.run is GrantState.VOID
+    for said in (card.taken_back, line.note, found.grant.note):
+        assert "no longer be given; mend that, and propose it again" in (said or "")
+        assert "policies/refund.yaml:26:9: the rule huge asks for role:director" in (said or "")
+    assert not staffed.entries("policy.activated")[-1]["policy"].endswith(made.version)
+    [voided] = staffed.entries("grant.voided")
+    assert voided["decision"] == made.decision_id
+    assert staffed.call(c.ListDoubts(), "bob") == [], "nothing ran, so nothing is in doubt"
+
+    staffed.register(dan=("role:director",))
+    again = propose(staffed, OTHER)
+    assert again.decision_id != made.decision_id
+    approve(staffed, again)
+    staffed.after(11)
+    assert staffed.store.read(lambda tx: tx.policies.active("refund")) == made.version
+
+
+def test_a_policy_whose_time_ran_out_under_review_is_not_activated(staffed: World) -> None:
+    made = propose(
+        staffed, OTHER.replace("subject: order", "review_by: 2026-09-24\nsubject: order")
+    )
+    staffed.after(5 * 24 * 3600)
+    approve(staffed, made)
+    staffed.after(11)
+    assert staffed.store.read(lambda tx: tx.policies.active("refund")) == made.base
+    card = staffed.call(c.GetReview(review_id=made.review_id or ""), "bob")
+    assert "it was to be looked at again by 2026-09-24" in (card.taken_back or "")
 
 
 # ------------------------------------------------------------------------- approved elsewhere
