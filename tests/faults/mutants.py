@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -35,6 +36,9 @@ from handrail.store.sqlite.writer import Writer, _Member
 from tests.faults import cuts, jumps, races
 from tests.faults.tally import Tally
 
+ROUNDS = 16
+"""Most strikes at a team for one broken build; the first few show it."""
+
 Hunt = Callable[[Path, int, frozenset[str]], Tally]
 """A bounded run in a folder, by seed, that ends when one of these promises was broken."""
 
@@ -50,8 +54,13 @@ class Mutant(msgspec.Struct, frozen=True, kw_only=True):
     """The bounded run that must find it."""
     promises: frozenset[str]
     """Any of these must be among what is found."""
-    on_postgres: bool = False
-    """Whether the servers of a team are broken, and nothing else is."""
+    strike: tuple[str, str] | None = None
+    """What is struck, and where, to show it: of a team, whose servers alone are broken."""
+
+    @property
+    def on_postgres(self) -> bool:
+        """Whether the servers of a team are broken."""
+        return self.strike is not None
 
 
 # `handrail.flow.sweep` and the like are functions; these are the modules they stand in.
@@ -76,11 +85,9 @@ def _jumps(folder: Path, seed: int, promises: frozenset[str]) -> Tally:
 Broken = Callable[[], Iterator[None]]
 
 
-def _team(folder: Path, seed: int, promises: frozenset[str]) -> Tally:
-    raise AssertionError("`hunt` breaks the servers of a team, and nothing else")
-
-
-def mutant(says: str, *promises: str, run: Hunt = _cuts) -> Callable[[Broken], Broken]:
+def mutant(
+    says: str, *promises: str, run: Hunt = _cuts, strike: tuple[str, str] | None = None
+) -> Callable[[Broken], Broken]:
     """Register a way of breaking the product."""
 
     def keep(function: Broken) -> Broken:
@@ -91,7 +98,7 @@ def mutant(says: str, *promises: str, run: Hunt = _cuts) -> Callable[[Broken], B
             broken=contextlib.contextmanager(function),
             caught_by=run,
             promises=frozenset(promises),
-            on_postgres=run is _team,
+            strike=strike,
         )
         return function
 
@@ -103,11 +110,16 @@ def hunt(name: str, seed: int) -> Tally:
     found = MUTANTS[name]
     folder = Path(tempfile.mkdtemp(prefix="handrail-mutant-"))
     try:
-        if found.on_postgres:
+        if found.strike is not None:
             from tests.faults import team
 
             return team.run(
-                folder, seed=seed, count=80, broken=found.broken, stop_at=found.promises
+                folder,
+                seed=seed,
+                count=ROUNDS,
+                plan=partial(team.Plan.aimed, *found.strike),
+                broken=found.broken,
+                stop_at=found.promises,
             )
         with found.broken():
             return found.caught_by(folder, seed, found.promises)
@@ -452,7 +464,11 @@ def reminds_again() -> Iterator[None]:
 # ------------------------------------------------------------------------------ PostgreSQL
 
 
-@mutant("lets PostgreSQL flush a commit after it was acknowledged", "lost", run=_team)
+@mutant(
+    "lets PostgreSQL flush a commit after it was acknowledged",
+    "lost",
+    strike=("postmaster", "store.before_ack"),
+)
 def team_flushes_late() -> Iterator[None]:
     from handrail.store.postgres.connection import Place
 
@@ -466,7 +482,12 @@ def team_flushes_late() -> Iterator[None]:
         yield
 
 
-@mutant("acknowledges before PostgreSQL commits", "lost", "decided-twice", run=_team)
+@mutant(
+    "acknowledges before PostgreSQL commits",
+    "lost",
+    "decided-twice",
+    strike=("backend", "store.before_commit"),
+)
 def team_ack_before_commit() -> Iterator[None]:
     from handrail.store.postgres import PostgresStore
     from handrail.store.postgres.units import Member, Units
@@ -501,7 +522,11 @@ def team_ack_before_commit() -> Iterator[None]:
         yield
 
 
-@mutant("stages the audit entries after the commit, in one of their own", "unlogged", run=_team)
+@mutant(
+    "stages the audit entries after the commit, in one of their own",
+    "unlogged",
+    strike=("server", "store.after_commit"),
+)
 def team_audit_apart() -> Iterator[None]:
     from handrail.store.postgres.units import Units
 
@@ -524,7 +549,11 @@ def team_audit_apart() -> Iterator[None]:
         yield
 
 
-@mutant("takes a commit whose answer was lost for done", "lost", run=_team)
+@mutant(
+    "takes a commit whose answer was lost for done",
+    "lost",
+    strike=("backend", "store.before_commit"),
+)
 def team_believes_in_commits() -> Iterator[None]:
     from handrail.store.postgres.units import Units
 

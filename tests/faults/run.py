@@ -176,11 +176,13 @@ def hunt_all(book: Book, seed: int, names: Sequence[str]) -> None:
         if mutant.on_postgres and not postgres.is_here():
             print(f"mutant {name:<28} PostgreSQL is not here", flush=True)
             continue
+        started = time.monotonic()
         tally = mutants.hunt(name, seed)
         found = sorted(tally.promises & mutant.promises)
         caught[name] = found
         how = ", ".join(found) if found else f"NOT CAUGHT ({sorted(tally.promises)})"
-        print(f"mutant {name:<28} {mutant.says}: {how}", flush=True)
+        spent = f"{sum(tally.struck.values())} faults, {time.monotonic() - started:.0f} s"
+        print(f"mutant {name:<28} {mutant.says}: {how} ({spent})", flush=True)
         book.failed |= not found
     book.add({"kind": "mutants", "seed": seed, "faults": 0, "caught": caught})
 
@@ -248,9 +250,9 @@ def compete(folder: Path, book: Book, seed: int, rounds: int) -> None:
     with contextlib.ExitStack() as stack:
         places: list[str | None] = [None]
         if postgres.is_here():
-            server = postgres.start()
-            stack.callback(postgres.stop, server)
-            places.append(stack.enter_context(postgres.database(server.get_uri())))
+            server = postgres.Server()
+            stack.callback(server.stop)
+            places.append(stack.enter_context(postgres.database(server.url)))
         for db in places:
             started = time.monotonic()
             tally = surfaces.run(folder, seed=seed, rounds=rounds, db=db)

@@ -50,6 +50,8 @@ from handrail.model.errors import Unavailable
 from handrail.model.people import Actor
 from handrail.settings import Settings
 from handrail.store.postgres import SEQUENCER_STEPS, STEPS, PostgresStore
+from handrail.store.postgres.transaction import PostgresTransaction
+from handrail.store.postgres.units import Units
 from tests import postgres
 from tests.faults.checker import Finding, History, check
 from tests.faults.evidence import collect
@@ -89,6 +91,8 @@ KILLS = ("server", "worker", "backend", "postmaster")
 REST = ("stop server", "stop database", "end connections", "cut wire")
 """SIGTERM and a new start; a fast stop and a new start; the database ends every connection; answers
 are lost, and then the connections of one server."""
+LOSE_CONNECTIONS = ("backend", "postmaster", "end connections", "cut wire")
+"""After these all connections of a server are gone, but it is not."""
 TURN = (
     "server",
     "worker",
@@ -128,9 +132,13 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     server: int
     """Which server is struck, or at whose step the database is."""
     seed: int
+    lingers: bool = False
+    """Whether who stands at the place when its connections are struck goes on only when its own is
+    gone: what it does next is sure to meet that, a COMMIT too. Otherwise the two race."""
 
     @classmethod
     def of(cls, seed: int, number: int) -> Plan:
+        """Everything in turn, everywhere."""
         random_ = random.Random(f"team {seed} {number}")
         turn, at = divmod(number, len(TURN))
         target = TURN[at]
@@ -152,6 +160,21 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             after=after,
             server=WIRED if target == "cut wire" else random_.randrange(SERVERS),
             seed=random_.getrandbits(48),
+            lingers=target in LOSE_CONNECTIONS and random_.random() < 0.5,
+        )
+
+    @classmethod
+    def aimed(cls, target: str, place: str, seed: int, number: int) -> Plan:
+        """One thing at one place, whatever the number."""
+        random_ = random.Random(f"team {target} {place} {seed} {number}")
+        return cls(
+            number=number,
+            target=target,
+            place=place,
+            after=random_.randint(1, 3),
+            server=random_.randrange(SERVERS),
+            seed=random_.getrandbits(48),
+            lingers=target in LOSE_CONNECTIONS,
         )
 
     @property
@@ -339,7 +362,8 @@ class Round:
 
 
 class Striker:
-    """In a server: strikes when a step is reached for the n-th time, as it is told to."""
+    """In a server: strikes when a step is reached for the n-th time, as it is told to. What strikes
+    is the thread that stands at the step."""
 
     def __init__(self, team: Team, orders: int) -> None:
         self._team = team
@@ -348,7 +372,19 @@ class Striker:
         self._plan: Plan | None = None
         self._count = 0
         self._lock = threading.Lock()
+        self._here = threading.local()
+        self._follow()
         threading.Thread(target=self._listen, name="orders", daemon=True).start()
+
+    def _follow(self) -> None:
+        """Know the connection that a thread works on."""
+        attempt = Units._attempt
+
+        def followed(units: Units, transaction: PostgresTransaction, *given: Any) -> None:
+            self._here.connection = transaction.session.connection
+            attempt(units, transaction, *given)
+
+        Units._attempt = followed  # type: ignore[method-assign]
 
     def _listen(self) -> None:
         while os.getppid() == self._parent:
@@ -370,6 +406,12 @@ class Striker:
                 return
             self._plan = None
         self._team.strike(plan, os.getpid())
+        connection = getattr(self._here, "connection", None)
+        if plan.lingers and connection is not None and not connection.closed:
+            # It says goodbye first, which is no end yet.
+            end = select.poll()
+            end.register(connection.fileno(), getattr(select, "POLLRDHUP", 0))
+            end.poll(GRACE_SECONDS * 1000)
 
 
 class Server:
@@ -471,7 +513,7 @@ class Team:
     def __init__(
         self,
         folder: Path,
-        database: Any,
+        database: postgres.Server,
         broken: Callable[[], AbstractContextManager[Any]] = nullcontext,
     ) -> None:
         self.folder = folder
@@ -497,12 +539,10 @@ class Team:
 
     @property
     def _socket(self) -> Path:
-        path = self._database.get_postmaster_info().socket_path
-        assert isinstance(path, Path)
-        return path
+        return self._database.socket
 
     def _on(self, host: Path) -> str:
-        parts = urlsplit(self._database.get_uri())
+        parts = urlsplit(self._database.url)
         return urlunsplit((parts.scheme, parts.netloc, f"/{self._name}", f"host={host}", ""))
 
     # ------------------------------------------------------------------ life
@@ -511,7 +551,7 @@ class Team:
         """Set everything up; it serves afterwards."""
         for name in ("wire", "journals"):
             (self.folder / name).mkdir(parents=True)
-        with psycopg.connect(self._database.get_uri(), autocommit=True) as connection:
+        with psycopg.connect(self._database.url, autocommit=True) as connection:
             connection.execute(f"CREATE DATABASE {self._name}".encode())
         for server in self.servers:
             policies = server.folder / "policies"
@@ -585,7 +625,7 @@ class Team:
             os.waitpid(self._relay, 0)
         self._news.close()
         os.close(self._tells)
-        with psycopg.connect(self._database.get_uri(), autocommit=True) as connection:
+        with psycopg.connect(self._database.url, autocommit=True) as connection:
             connection.execute(f"DROP DATABASE IF EXISTS {self._name} WITH (FORCE)".encode())
 
     # ------------------------------------------------------------------ strikes
@@ -598,14 +638,14 @@ class Team:
             if target == "backend":
                 victim = self._backend()
             elif target == "postmaster":
-                victim = postgres.postmaster(self._database)
+                victim = self._database.postmaster
         except (OSError, psycopg.OperationalError):
             return  # it is down: whoever was told to strike there did so in this moment
         os.write(self._tells, b"%d %d\n" % (plan.number, world_us()))
         if target == "stop server":
             os.kill(victim, signal.SIGTERM)
         elif target == "stop database":
-            postgres.restart(self._database, "fast")
+            self._database.restart("fast")
         elif target == "end connections":
             self._ask("SELECT pg_terminate_backend(pid) FROM handrails")
         elif target == "cut wire":
@@ -615,7 +655,12 @@ class Team:
 
     def _backend(self) -> int:
         """One in the middle of a transaction, where there is one."""
-        return int(self._ask("SELECT pid FROM handrails ORDER BY state = 'idle', random() LIMIT 1"))
+        return int(
+            self._ask(
+                "SELECT coalesce((SELECT pid FROM handrails ORDER BY state = 'idle', random() "
+                "LIMIT 1), pg_backend_pid())"
+            )
+        )
 
     def _ask(self, query: str) -> Any:
         with psycopg.connect(self.url, autocommit=True) as connection:
@@ -623,7 +668,7 @@ class Team:
                 b"WITH handrails AS (SELECT pid, state FROM pg_stat_activity WHERE "
                 b"datname = current_database() AND pid <> pg_backend_pid()) " + query.encode()
             ).fetchone()
-        return row[0] if row else 0
+        return row[0] if row is not None else None
 
     def struck(self, plan: Plan, seconds: float) -> int | None:
         """When it was struck (µs); None where that does not happen in this time."""
@@ -650,7 +695,7 @@ class Team:
                 where = f"server {plan.server}"
                 return [Finding(promise="defect", where=where, what=what), *defects(self.folder)]
         elif plan.target == "postmaster":
-            postgres.restart(self._database, "fast")
+            self._database.restart("fast")
         return []
 
     def well(self, plan: Plan) -> list[Finding]:
@@ -845,14 +890,15 @@ def run(
     seed: int,
     first: int = 0,
     count: int = len(TURN),
+    plan: Callable[[int, int], Plan] = Plan.of,
     broken: Callable[[], AbstractContextManager[Any]] = nullcontext,
     stop_at: frozenset[str] = frozenset(),
     told: Callable[[int, list[Finding]], None] = lambda number, found: None,
 ) -> Tally:
     """`count` rounds from number `first` on; what each does follows from `seed` and its number.
 
-    `broken`: what the servers run in. Ends early where a promise of `stop_at` was broken. Must be
-    called in a process that has no threads.
+    `plan` makes a round of these two. `broken`: what the servers run in. Ends early where a promise
+    of `stop_at` was broken. Must be called in a process that has no threads.
     """
     assert threading.active_count() == 1, "forking needs a process without threads"
     tally = Tally(kind=TEAM)
@@ -860,39 +906,39 @@ def run(
         number = first
         while number < first + count and not tally.promises & stop_at:
             until = min(first + count, number - number % len(TURN) + len(TURN))
-            _chain(folder, database, seed, range(number, until), broken, stop_at, tally, told)
+            plans = [plan(seed, each) for each in range(number, until)]
+            _chain(folder, database, seed, plans, broken, stop_at, tally, told)
             number = until
     return tally
 
 
 @contextlib.contextmanager
-def _postgres() -> Iterator[Any]:
+def _postgres() -> Iterator[postgres.Server]:
     """A server that flushes, as one does by itself."""
-    server = postgres.start()
+    server = postgres.Server()
     try:
         yield server
     finally:
-        postgres.stop(server)
+        server.stop()
 
 
 def _chain(
     folder: Path,
-    database: Any,
+    database: postgres.Server,
     seed: int,
-    numbers: range,
+    plans: Sequence[Plan],
     broken: Callable[[], AbstractContextManager[Any]],
     stop_at: frozenset[str],
     tally: Tally,
     told: Callable[[int, list[Finding]], None],
 ) -> None:
     """Rounds on one installation."""
-    here = folder / f"team-{seed}-{numbers.start}"
+    here = folder / f"team-{seed}-{plans[0].number}"
     team = Team(here, database, broken)
     known: list[Finding] = []
     try:
         team.begin()
-        for number in numbers:
-            plan = Plan.of(seed, number)
+        for plan in plans:
             name, outage, found = one(team, plan)
             answer = apart(here, lambda: glance(here, team.url))
             found += msgspec.convert(answer["found"], list[Finding])
@@ -902,14 +948,14 @@ def _chain(
             tally.others += plan.target in REST
             tally.struck[name] += 1
             tally.longest(PARTS.get(plan.target, "database"), msgspec.to_builtins(outage))
-            tally.add(number, found)
-            told(number, found)
+            tally.add(plan.number, found)
+            told(plan.number, found)
             if tally.promises & stop_at:
                 return
         found = team.end()
         answer = apart(here, lambda: judge(here, 0, lambda history: verified(team)))
         found += msgspec.convert(answer["found"], list[Finding])
-        tally.add(numbers[-1], [one for one in found if one not in known])
+        tally.add(plans[-1].number, [one for one in found if one not in known])
         tally.decisions += answer["decisions"]
         tally.effects += answer["effects"]
         tally.in_doubt += answer["in_doubt"]

@@ -12,6 +12,9 @@ import pytest
 from tests.faults import cuts, jumps, races
 from tests.faults.mutants import MUTANTS, hunt
 
+HANG_SECONDS = 600
+"""A run that takes longer hangs; none takes more than a minute on a quiet machine."""
+
 
 def faults(root: Path, results: Path, *arguments: str) -> str:
     """Run the command in a process of its own: what forks must have no threads."""
@@ -21,7 +24,7 @@ def faults(root: Path, results: Path, *arguments: str) -> str:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=200,
+        timeout=HANG_SECONDS,
     )
     assert done.returncode == 0, done.stdout
     return done.stdout

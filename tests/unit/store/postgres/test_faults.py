@@ -9,7 +9,7 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -371,14 +371,35 @@ def test_processes_killed_in_the_middle_lose_nothing_that_was_acknowledged(
     assert store.read(lambda tx: tx.audit.size()) == len(logged)
 
 
+@pytest.fixture
+def own_server() -> Iterator[postgres.Server]:
+    """A server that the test may kill."""
+    server = postgres.Server()
+    yield server
+    server.stop()
+
+
+def test_a_server_that_is_stopped_is_gone_whatever_became_of_it(
+    own_server: postgres.Server,
+) -> None:
+    """Killed with -9, and stopped twice: once by the test, once by its fixture."""
+    os.kill(own_server.postmaster, signal.SIGKILL)
+    own_server.stop()
+    assert not own_server.socket.parent.parent.exists()
+    with pytest.raises(psycopg.OperationalError):
+        psycopg.connect(own_server.url)
+
+
 @pytest.mark.slow
-def test_a_server_that_is_killed_and_restarted_loses_nothing(clock: FakeClock) -> None:
+def test_a_server_that_is_killed_and_restarted_loses_nothing(
+    own_server: postgres.Server, clock: FakeClock
+) -> None:
     """The database itself: stopped at once, and killed with -9, while clients write."""
     from handrail.settings import Settings
     from handrail.store.postgres import PostgresStore
 
-    server = postgres.start()
-    store = PostgresStore.open(server.get_uri(), settings=Settings(connections=4), clock=clock)
+    server = own_server
+    store = PostgresStore.open(server.url, settings=Settings(connections=4), clock=clock)
     acknowledged: list[int] = []
     lost: list[tuple[int, str]] = []
     stop = threading.Event()
@@ -406,14 +427,14 @@ def test_a_server_that_is_killed_and_restarted_loses_nothing(clock: FakeClock) -
                 time.sleep(0.01)
             if how == "kill":
                 # A backend that dies takes all others with it: the server recovers.
-                with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+                with psycopg.connect(server.url, autocommit=True) as connection:
                     [(victim,)] = connection.execute(
                         "SELECT pid FROM pg_stat_activity WHERE application_name = 'handrail'"
                         " LIMIT 1"
                     ).fetchall()
                 os.kill(victim, signal.SIGKILL)
             else:
-                postgres.restart(server, how)
+                server.restart(how)
         until = len(acknowledged) + 50
         while len(acknowledged) < until:
             time.sleep(0.01)
@@ -424,7 +445,6 @@ def test_a_server_that_is_killed_and_restarted_loses_nothing(clock: FakeClock) -
     store.settle_log()
     stored = store.read(numbers_any_order)
     store.close()
-    postgres.stop(server)
     assert set(acknowledged) <= set(stored)
     unknown = {number for number, why in lost if "not known" in why}
     assert set(stored) - set(acknowledged) <= unknown
