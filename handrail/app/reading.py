@@ -16,7 +16,7 @@ from handrail.app.stores import open_store, place_of
 from handrail.app.workspace import Paths
 from handrail.audit.events import Difference
 from handrail.channels import FileAnchor
-from handrail.flow import Ports, Replayed, Shelf, against_state, replay
+from handrail.flow import Ports, Replayed, Shelf, against_state, filled, replay
 from handrail.gate import Policy
 from handrail.model.errors import NotFound
 from handrail.model.ruling import Ruling
@@ -71,6 +71,11 @@ class Reading:
         """Decision id → what `policy` says of it as of its time, aggregates included."""
         ports = Ports(store=self._store, shelf=Shelf(), secret=b"")
         return {one.again.decision_id: one.again for one in replay(tx, ports, under=policy)}
+
+    def filled(self, policy: Policy) -> Policy:
+        """The policy with what its stored lists hold now."""
+        ports = Ports(store=self._store, shelf=Shelf(), secret=b"")
+        return self.read(lambda tx: filled(tx, ports, policy))
 
     def replayed(self, *, hindsight: bool = False) -> list[Replayed]:
         """Every stored decision ruled once more; see `handrail.flow.replay`."""

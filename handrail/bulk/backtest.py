@@ -53,7 +53,9 @@ _OF_THE_MOMENT = frozenset({"aggregate", "at", "check", "confidences", "margin"}
 def needs_the_moment(policy: Policy) -> bool:
     """Whether what a policy says of a decision hangs on more than its fields and confidence, so
     that it has to be ruled again as of its time."""
-    return bool(policy.aggregates) or not policy.origins.isdisjoint(_OF_THE_MOMENT)
+    return bool(policy.aggregates or policy.stored_lists) or not policy.origins.isdisjoint(
+        _OF_THE_MOMENT
+    )
 
 
 Rulings = Sequence[Ruling | None]

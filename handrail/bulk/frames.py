@@ -22,6 +22,7 @@ from handrail.bulk.write import RESULTS, why_of
 from handrail.gate import Policy, load
 from handrail.model.errors import BadInput
 from handrail.model.modes import OnUnknown
+from handrail.packs.checks import CHECKS
 
 BAD = "bad"
 """Lane of a row that could not be judged."""
@@ -357,17 +358,21 @@ def gate(
     proposal: Sequence[str] = (),
     confidence: str | None = None,
     why: bool = True,
+    lists: Mapping[str, Sequence[str]] | None = None,
 ) -> Any:
     """The gate over a table: the same rows with lane, mode, rules and reasons behind.
 
     `data` is a Polars frame, eager or lazy (the answer is of the same kind), a pandas or Arrow
     table, or the path of a CSV or Parquet file (the answer is an eager Polars frame). `policy` is
-    a loaded one or the path of its file. The rest is as for `BulkGate`. A row that cannot be judged
-    has the lane `bad` and its reasons. Raises `PolicyErrors`, and `BadInput` where a column is
-    named that is not there.
+    a loaded one or the path of its file; `lists` says what its stored lists hold (see
+    `with_lists`). The rest is as for `BulkGate`. A row that cannot be judged has the lane `bad` and
+    its reasons. Raises `PolicyErrors`, and `BadInput` where a column is named that is not there or
+    a stored list is not given.
     """
     if not isinstance(policy, Policy):
-        policy = load_file(Path(policy))
+        policy = with_lists(load_file(Path(policy)), lists or {})
+    elif lists is not None:
+        policy = with_lists(policy, lists)
     made = BulkGate(policy, proposal=proposal, confidence=confidence, why=why)
     if isinstance(data, pl.LazyFrame):
         return made.lazy(data)
@@ -393,10 +398,33 @@ def _file(path: Path) -> pl.DataFrame:
     )
 
 
+def with_lists(policy: Policy, lists: Mapping[str, Sequence[str]]) -> Policy:
+    """The policy with what its stored lists hold, which a store knows and a file does not.
+
+    Raises `BadInput` where one is missing, because an empty list could let something pass, and
+    where the policy has no stored list of a name.
+    """
+    stored = policy.stored_lists
+    missing = [name for name in stored if name not in lists]
+    other = [name for name in lists if name not in stored]
+    if missing or other:
+        raise BadInput(
+            f"{policy.workflow} reads the stored lists {', '.join(stored) or '(none)'}, and "
+            + (f"{', '.join(missing)} is not given" if missing else f"{', '.join(other)} is given")
+            + "; say what each holds: lists={NAME: [value, …]}"
+        )
+    held = {name: tuple(values) for name, values in lists.items()}
+    return policy.with_lists(held, {}) if stored else policy
+
+
 def load_file(path: Path) -> Policy:
-    """The policy in a file, with the list files beside it."""
+    """The policy in a file, with the list files beside it and the checks that are installed."""
     try:
         text = path.read_bytes()
     except OSError as error:
         raise BadInput(f"{path}: {error.strerror or error}; name a policy file") from error
-    return load(text, path=str(path), read_file=lambda name: (path.parent / name).read_bytes())
+
+    def read(name: str) -> bytes:
+        return (path.parent / name).read_bytes()
+
+    return load(text, path=str(path), read_file=read, checks=CHECKS)

@@ -15,6 +15,7 @@ from handrail.cli.check import reader
 from handrail.cli.new import policy_file
 from handrail.cli.screen import counted, progress_bar, share, table
 from handrail.cli.shell import Shell, shell_of
+from handrail.cli.stored import list_words, lists_of, with_stored_lists
 from handrail.model.errors import BadInput, NotFound
 
 if TYPE_CHECKING:
@@ -116,6 +117,8 @@ def backtest(
     measured = 0
     each = minutes if minutes is not None else MINUTES
     if input is not None:
+        loaded = with_stored_lists(shell, loaded)
+        old = old if old is None else with_stored_lists(shell, old)
         compared = _file(loaded, old, input, label, sample, tuple(proposal or ()), confidence, at)
     else:
         compared, seconds = _log(shell, loaded, old)
@@ -131,10 +134,13 @@ def backtest(
                 "rows": compared.rows,
                 "bad_rows": compared.bad_rows,
                 "left_out": compared.left_out,
+                "stored_lists": [] if log else lists_of(loaded),
             }
         )
     else:
         _print(shell, found, compared)
+        for one in [] if log else lists_of(loaded):
+            shell.say(f"- {list_words(one)}, as they are now")
 
 
 def _policy(shell: Shell, named: str) -> Policy:

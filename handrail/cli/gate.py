@@ -16,6 +16,7 @@ from handrail.cli.check import reader
 from handrail.cli.new import policy_file
 from handrail.cli.screen import progress_bar, share, table
 from handrail.cli.shell import Shell, shell_of
+from handrail.cli.stored import list_words, lists_of, with_stored_lists
 from handrail.model.errors import BadInput
 
 if TYPE_CHECKING:
@@ -71,7 +72,8 @@ def gate(
     others are judged all the same: the exit code is 0, and 2 where no row could be judged. A run
     that was interrupted is simply started again: submitting with the same keys repeats nothing,
     and with --output it goes on behind the last 100,000 rows that were finished. Aggregates are
-    unknown in a file; the store resolves them for what is submitted.
+    unknown in a file; the store resolves them for what is submitted. Stored lists are taken as the
+    workspace has them now.
     """
     from handrail.bulk.judge import plan_columns
     from handrail.bulk.read import open_source
@@ -86,6 +88,7 @@ def gate(
         )
     path = policy_file(shell, policy)
     loaded = load(path.read_bytes(), path=str(path), read_file=reader(path), checks=CHECKS)
+    loaded = with_stored_lists(shell, loaded)
     source = open_source(input)
     plan = plan_columns(
         loaded,
@@ -169,6 +172,7 @@ class _Run:
             "keys": list(plan.keys),
             "confidence": plan.confidence,
             "model": plan.model,
+            "lists": {name: plan.policy.list_digests[name] for name in plan.policy.stored_lists},
             "submit": self.client is not None,
         }
 
@@ -233,6 +237,7 @@ class _Run:
             "resumed_after": self.resumed,
             "unused_columns": list(plan.unused),
             "absent_fields": list(plan.absent),
+            "stored_lists": lists_of(plan.policy),
         }
         if self.client is not None:
             summary["submitted"] = {
@@ -280,6 +285,8 @@ class _Run:
         if summary["unused_columns"]:
             unused = ", ".join(summary["unused_columns"])
             shell.say(f"- not declared by the policy, so not used: {unused}")
+        for one in summary["stored_lists"]:
+            shell.say(f"- {list_words(one)}")
         if tally.bad:
             shell.say(f"- bad rows with their reasons: {self.bad_path}")
         if self.output is not None:

@@ -15,7 +15,7 @@ from handrail.flow.aggregates import Astray, astray, let_go, mend
 from handrail.flow.claim import claim
 from handrail.flow.invitations import has_admin, invite, make_first_admin, make_link
 from handrail.flow.labels import add_label
-from handrail.flow.lists import list_lists
+from handrail.flow.lists import filled, list_lists
 from handrail.flow.log import accept_restore, against_state, checkpoint, create_log, rolled_back
 from handrail.flow.people import list_people, set_person
 from handrail.flow.policies import (
@@ -141,6 +141,7 @@ __all__ = [
     "checkpoint",
     "create_log",
     "deliver",
+    "filled",
     "has_admin",
     "let_go",
     "mend",

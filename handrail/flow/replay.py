@@ -79,7 +79,8 @@ def replay(
     """Every stored decision that a policy ruled, in the order of the log.
 
     `under`: only the decisions of its workflow, and it rules them instead of the version that did;
-    what ran then still counts as released.
+    what ran then still counts as released. Stored lists hold what they held then; one that the
+    ruling did not read is taken as it is now.
 
     `hindsight`: with every observation that is known by now, whenever it was recorded. What then
     comes out otherwise would be ruled otherwise today. Observations that were let go are missing
@@ -111,7 +112,7 @@ def replay(
             if under is not None and decision.workflow != under.workflow:
                 continue
             try:
-                policy = under or ports.shelf.named(tx, stored.policy)
+                policy = _filled(tx, ports, under or ports.shelf.named(tx, stored.policy), stored)
                 record = policy.ingest(decision.facts, decision.proposal)
             except HandrailError:
                 continue  # no policy of a file ruled it
@@ -135,6 +136,25 @@ def replay(
             if filed is not None and outcome is not None:
                 ran = msgspec.structs.replace(filed.decision, proposal=outcome.approved)
                 past.decided(ran, "released", entry["at"])
+
+
+def _filled(tx: Transaction, ports: Ports, policy: Policy, stored: Ruling) -> Policy:
+    """The policy with what its stored lists held when `stored` was ruled."""
+    if not policy.stored_lists:
+        return policy
+    workflow = policy.workflow
+    versions = {
+        name: stored.list_versions[name]
+        if name in stored.list_versions
+        else tx.lists.version(workflow, name)
+        for name in policy.stored_lists
+    }
+    return ports.shelf.filled(
+        policy,
+        versions,
+        stored.evaluated_at,
+        lambda name: tx.lists.at(workflow, name, versions[name]),
+    )
 
 
 __all__ = ["Replayed", "replay"]

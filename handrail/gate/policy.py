@@ -134,6 +134,8 @@ class Policy:
     """AST node visits of deciding once, at most. What fired is visited again, to tell why."""
     cases: tuple[str, ...]
     """Names of the cases in the file."""
+    installed: Mapping[str, Check]
+    """Code of the checks it was loaded with, by `PACK.NAME`."""
     origins: frozenset[str]
     """Where the names come from that its conditions read; see `handrail.gate.scope.Symbol`."""
 
@@ -141,7 +143,7 @@ class Policy:
         self, draft: Draft, text: str, path: str, checks: Mapping[str, Check] | None = None
     ) -> None:
         self._draft = draft
-        self._code: Mapping[str, Check] = _EMPTY if checks is None else checks
+        self.installed = _EMPTY if checks is None else checks
         self.text = text
         self.path = path
         self.workflow = draft.workflow
@@ -537,7 +539,7 @@ class Policy:
         }
 
     def _run_check(self, check: DraftCheck, record: Record) -> Checked:
-        code = self._code.get(check.run)
+        code = self.installed.get(check.run)
         if code is None:
             return Checked(problem="is not installed")
         given = {name: self.stored(record, name) for name in check.reads}

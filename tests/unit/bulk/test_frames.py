@@ -89,3 +89,57 @@ def test_what_is_wrong_is_said(policy: Path, tmp_path: Path) -> None:
     with pytest.raises(AttributeError):
         _ = bulk.no_such_name
     assert gate.check(POLICY, read_file=lambda name: b"o9") == []
+
+
+REPLY = """\
+handrail: 1
+workflow: reply
+owners: [team:a]
+route: [{to: team:a, silence: block}]
+otherwise: auto
+fields:
+  text: {type: string, from: proposal}
+checks:
+  pii: {run: support.pii, reads: [text], gives: {list: string}}
+rules:
+  - {id: personal, when: size(checks.pii) > 0, on_unknown: hold}
+"""
+
+
+def test_the_checks_of_the_packs_run_in_a_table(tmp_path: Path) -> None:
+    (tmp_path / "reply.yaml").write_text(REPLY)
+    found = bulk.gate({"text": ["hello", "write to a@b.example"]}, tmp_path / "reply.yaml")
+    assert found["handrail_lane"].to_list() == ["pass", "hold"]
+    assert found["handrail_rules"].to_list() == [[], ["personal"]]
+    assert found["handrail_unknown"].to_list() == [[], []]
+
+
+STORED = """\
+handrail: 1
+workflow: launch
+owners: [team:a]
+route: [{to: team:a, silence: block}]
+otherwise: auto
+fields:
+  source: {type: string, normal: lower}
+lists:
+  sources: {stored: true}
+  blocked: {stored: true}
+rules:
+  - {id: unlisted, when: not (source in lists.sources)}
+  - {id: blocked, when: 'mentions(source, lists.blocked)', then: refuse}
+"""
+
+
+def test_what_stored_lists_hold_has_to_be_said(tmp_path: Path) -> None:
+    place = tmp_path / "launch.yaml"
+    place.write_text(STORED)
+    table = {"source": ["Google", "bing", "spam"]}
+    with pytest.raises(BadInput, match="sources, blocked is not given"):
+        bulk.gate(table, place)
+    with pytest.raises(BadInput, match="blocked is not given"):
+        bulk.gate(table, place, lists={"sources": ["google"]})
+    with pytest.raises(BadInput, match="other is given"):
+        bulk.gate(table, place, lists={"sources": [], "blocked": [], "other": []})
+    found = bulk.gate(table, place, lists={"sources": ["google", "spam"], "blocked": ["spam"]})
+    assert found["handrail_lane"].to_list() == ["pass", "hold", "refuse"]

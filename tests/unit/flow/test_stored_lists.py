@@ -6,11 +6,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from handrail.flow import against_state
+from handrail.flow import Replayed, against_state, replay
+from handrail.gate import load
 from handrail.model import commands as c
 from handrail.model.errors import BadInput, HandrailError, PolicyErrors
 from handrail.model.ruling import Ruling
 from handrail.model.versions import ListEntry, StoredList
+from handrail.ports import Transaction
 
 from .conftest import World
 
@@ -260,3 +262,26 @@ def test_a_list_that_cannot_grow_is_a_mistake(old: str, new: str, says: str) -> 
 
     with pytest.raises(PolicyErrors, match=says):
         load(LAUNCH.replace(old, new))
+
+
+def test_a_replay_takes_the_lists_as_they_were(launches: World) -> None:
+    """What joined later does not change what a replay says of what came before it."""
+    held = launch(launches, "google")
+    launches.vote(held, "approve", "ann")
+    launches.after(11)
+    passed = launch(launches, "google", order="o2")
+    launches.after(91 * DAY)
+    late = launch(launches, "google", order="o3")
+    assert [one.passed for one in (held, passed, late)] == [False, True, False]
+    other = load(LAUNCH.replace("budget > 1000", "budget > 4"), run_cases=False)
+
+    def query(tx: Transaction) -> tuple[list[Replayed], list[Replayed]]:
+        return list(replay(tx, launches.ports)), list(replay(tx, launches.ports, under=other))
+
+    launches.ports.store.settle_log()
+    same, under = launches.ports.store.read(query)
+    for found, ruled in zip(same, (held, passed, late), strict=True):
+        assert found.again.fired == found.stored.fired == ruled.fired
+        assert found.again.lists == ruled.lists and found.again.list_versions == ruled.list_versions
+    fired = [[one.rule for one in two.again.fired] for two in under]
+    assert fired == [["unlisted", "large"], ["large"], ["unlisted", "large"]]
