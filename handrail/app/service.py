@@ -17,10 +17,16 @@ from handrail.model.commands import (
     ROUTES,
     Command,
     DecisionView,
+    DiffPolicies,
+    GetPolicy,
     Invite,
     Invited,
+    ListLists,
+    ListTrials,
     MakeFirstAdmin,
+    PolicyHistory,
     Preview,
+    ProposeList,
     Record,
     RowAnswer,
     SetPerson,
@@ -51,6 +57,13 @@ _AFTER_A_LOOK = (
     SetPerson,
     Invite,
     MakeFirstAdmin,
+    # What rules may be a file that was written a moment ago.
+    GetPolicy,
+    DiffPolicies,
+    PolicyHistory,
+    ListTrials,
+    ListLists,
+    ProposeList,
 )
 """Commands before which changed policy files are looked for."""
 
