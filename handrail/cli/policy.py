@@ -52,7 +52,10 @@ def policy(ctx: typer.Context) -> None:
     Alone it lists them.
     """
     # What is wrong with a file is part of the answers here, and need not be said twice.
-    logging.getLogger("handrail.policies").setLevel(logging.ERROR)
+    log = logging.getLogger("handrail.policies")
+    before = log.level
+    log.setLevel(logging.ERROR)
+    ctx.call_on_close(lambda: log.setLevel(before))
     if ctx.invoked_subcommand is None:
         list_(ctx)
 
