@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +19,12 @@ hypothesis.settings.register_profile(
     "patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("patient")
+
+# A job in the background is deaf to Ctrl-C, and one under nohup to the end of its terminal. Being
+# deaf is handed on to the programs that tests start and signal; a handler that does nothing is not.
+for _number in {getattr(signal, _name, signal.SIGINT) for _name in ("SIGINT", "SIGHUP")}:
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, lambda number, frame: None)
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT.parent / "shared" / "data"

@@ -50,7 +50,7 @@ class Net:
         """A bare client, with this token where one is given."""
         if secret is not None:
             headers["authorization"] = f"Bearer {secret}"
-        client = httpx.Client(base_url=self.url, headers=headers, timeout=60)
+        client = httpx.Client(base_url=self.url, headers=headers, timeout=300)
         self._open.append(client)
         return client
 

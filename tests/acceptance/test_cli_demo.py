@@ -110,7 +110,7 @@ def test_without_a_terminal_it_says_where_the_desk_is_and_leaves_nothing(tmp_pat
             assert page.status_code == 200
             assert "you@example.com" in page.text
             process.send_signal(signal.SIGTERM)
-            assert process.wait(60) == 0
+            assert process.wait(300) == 0
             assert process.stdout.read() == ""
         finally:
             process.kill()

@@ -74,7 +74,7 @@ def decide(net: Net, said: str, **more: Any) -> threading.Thread:
     def work() -> None:
         owner = handrail.open(net.workspace.paths.folder)
         with owner:
-            until = time.monotonic() + 60
+            until = time.monotonic() + 120
             while time.monotonic() < until:
                 cards = owner.call(ListReviews(), ANN)
                 if cards:

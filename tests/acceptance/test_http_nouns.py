@@ -43,7 +43,7 @@ def all_nouns() -> list[type[Noun]]:
 def test_every_noun_can_do_what_is_promised(net: Net) -> None:
     with handrail.connect(net.url, net.token("a", "decisions:submit", "decisions:read")) as hr:
         ruling = hr.submit("refund", **SMALL)
-        outcome = hr.wait(ruling, timeout=30)
+        outcome = hr.wait(ruling, timeout=120)
         with hr.run(outcome) as run:
             assert run
         [view] = hr.decisions()
@@ -85,7 +85,7 @@ def test_nouns_stand_in_fastapi_signatures(net: Net) -> None:
 
     @app.get("/refunds/{decision_id}")
     async def look(decision_id: str) -> Outcome[dict[str, Any]] | None:
-        return await hr.aio.wait(decision_id, timeout=30)
+        return await hr.aio.wait(decision_id, timeout=120)
 
     @app.post("/hooks")
     def hook(outcome: Outcome[Any], rulings: list[Ruling]) -> list[Ruling]:
@@ -131,7 +131,7 @@ def test_a_notebook_shows_what_happened(tmp_path: Path) -> None:
         f"import handrail\nhr = handrail.open({str(folder)!r})",
         'ruling = hr.submit("refund", facts={"order": "1"}, proposal={"amount": 500})\nruling',
         'hr.submit("refund", facts={"order": "2"}, proposal={"amount": 5})\nhr.decisions()[0]',
-        "outcome = await hr.aio.wait(hr.decisions()[0].ruling, timeout=30)\noutcome",
+        "outcome = await hr.aio.wait(hr.decisions()[0].ruling, timeout=120)\noutcome",
         "hr.close()",
     ]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])

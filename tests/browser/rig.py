@@ -193,14 +193,14 @@ class Site:
             base_url=self.origin,
             cookies={self.server.front.cookie: self.secrets[who]},
             headers={"accept": "text/html", "origin": self.origin},
-            timeout=30,
+            timeout=120,
         )
 
     def context(self, browser: Browser, who: str, **options: Any) -> BrowserContext:
         """A browser in which somebody is signed in; what it must not do is written down."""
         options.setdefault("viewport", DESKTOP)
         context = browser.new_context(base_url=self.origin, **options)
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(60_000)
         context.add_cookies(
             [
                 {

@@ -93,7 +93,7 @@ def test_the_first_verdict(
 
     demo.send_signal(signal.SIGINT)
     hear(demo, "1 approved, 0 edited, 0 rejected by you")
-    assert demo.wait(60) == 0
+    assert demo.wait(300) == 0
     assert list(tmp_path.iterdir()) == []
 
 

@@ -63,7 +63,7 @@ def test_on_a_raw_page_they_run(browser: Browser) -> None:
             ),
         )
         page.goto("http://raw.example/")
-        page.wait_for_function("() => window.fired === 1", timeout=5_000)
+        page.wait_for_function("() => window.fired === 1")
         context.close()
 
 

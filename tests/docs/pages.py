@@ -41,7 +41,7 @@ RUN = {"python", "sh"}
 ID = re.compile(r"\b([a-z])_[0-9a-hjkmnp-tv-z]{26}\b")
 PORT = re.compile(r"port (\d+)")
 CUT = re.compile(r"\b([a-z])_…")
-PATIENCE = 120
+PATIENCE = 300
 """Seconds after which a block is taken to hang."""
 
 

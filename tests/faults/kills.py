@@ -59,14 +59,14 @@ PATIENCE_SECONDS = 2.0
 """A victim that does not reach its step is killed from outside after this."""
 HEAD_START_SECONDS = 0.05
 """What a victim gets to become the owner, where it is to die as one."""
-GRACE_SECONDS = 30.0
+GRACE_SECONDS = 120.0
 """A process that does not end by itself after this hangs."""
 STEPS_EACH = 40
 """Things each thread does, if nothing strikes it."""
 DEFECT = 70
 """Exit code of a process that met an error it must never meet."""
 
-SETTINGS = Settings(sweep_seconds=0.1, checkpoint_seconds=0.15, start_seconds=10.0)
+SETTINGS = Settings(sweep_seconds=0.1, checkpoint_seconds=0.15, start_seconds=60.0)
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):

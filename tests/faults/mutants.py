@@ -463,6 +463,9 @@ def reminds_again() -> Iterator[None]:
 
 # ------------------------------------------------------------------------------ PostgreSQL
 
+ACKNOWLEDGED, COMMITTED_BARE = "broken.acknowledged", "broken.committed_bare"
+"""Steps that only broken builds have."""
+
 
 @mutant(
     "lets PostgreSQL flush a commit after it was acknowledged",
@@ -486,7 +489,7 @@ def team_flushes_late() -> Iterator[None]:
     "acknowledges before PostgreSQL commits",
     "lost",
     "decided-twice",
-    strike=("backend", "store.before_commit"),
+    strike=("server", ACKNOWLEDGED),
 )
 def team_ack_before_commit() -> Iterator[None]:
     from handrail.store.postgres import PostgresStore
@@ -498,7 +501,8 @@ def team_ack_before_commit() -> Iterator[None]:
     def early(self: Units, transaction: Any, xid: str | None) -> bool:
         if (answered := getattr(here, "answered", None)) is not None:
             answered.set()
-            time.sleep(0.02)
+            time.sleep(0.1)
+            self._steps(ACKNOWLEDGED)
         return commit(self, transaction, xid)
 
     def write(self: PostgresStore, use_case: Any) -> Any:
@@ -525,7 +529,7 @@ def team_ack_before_commit() -> Iterator[None]:
 @mutant(
     "stages the audit entries after the commit, in one of their own",
     "unlogged",
-    strike=("server", "store.after_commit"),
+    strike=("server", COMMITTED_BARE),
 )
 def team_audit_apart() -> Iterator[None]:
     from handrail.store.postgres.units import Units
@@ -539,7 +543,7 @@ def team_audit_apart() -> Iterator[None]:
     def apart(self: Units, transaction: Any, xid: str | None) -> bool:
         done = commit(self, transaction, xid)
         if done and transaction.audit.pending:
-            self._steps("store.after_commit")
+            self._steps(COMMITTED_BARE)
             transaction.session.control("BEGIN")
             seal(self, transaction)
             transaction.session.control("COMMIT")

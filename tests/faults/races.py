@@ -241,13 +241,13 @@ def _racing(
         for number in range(rounds):
             if index == 0:
                 chosen.value = " ".join(submit_one(submitter, number)).encode()
-            gate.wait(60)
+            gate.wait(kills.GRACE_SECONDS)
             review, decision = chosen.value.decode().split()
             votes = together([_looking(racer, review) for racer in racers])
-            gate.wait(60)
+            gate.wait(kills.GRACE_SECONDS)
             together([_pressing(racer, vote) for racer, vote in zip(racers, votes, strict=True)])
             together([_running(racers[0], decision, number)])
-            gate.wait(60)
+            gate.wait(kills.GRACE_SECONDS)
         client.close()
 
     return work

@@ -334,7 +334,7 @@ def _introduce(
             local.call(c.SetPerson(handle=handle, holds=("team:money",)), LOCAL)
             if kind.name in urls:
                 invited = local.call(c.Invite(handle=handle), LOCAL)
-                http = stack.enter_context(httpx.Client(base_url=urls[kind.name], timeout=60))
+                http = stack.enter_context(httpx.Client(base_url=urls[kind.name], timeout=300))
                 browsers[kind.name] = Browser(http)
                 fields = {"secret": invited.secret, "password": PASSWORD, "again": PASSWORD}
                 answer = browsers[kind.name].submit("/invitation", fields)

@@ -113,7 +113,7 @@ TURN = (
 )
 """What is struck, in turn: three of four are kills. One installation lives through one turn."""
 
-SERVED_SECONDS = 90.0
+SERVED_SECONDS = 180.0
 """Who is acknowledged nothing for so long after a strike is taken to be shut out for good."""
 PARTS = {"server": "servers", "stop server": "servers", "worker": "workers"}
 """What of the installation is away; for all others the database is."""
@@ -135,6 +135,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     lingers: bool = False
     """Whether who stands at the place when its connections are struck goes on only when its own is
     gone: what it does next is sure to meet that, a COMMIT too. Otherwise the two race."""
+    patience_seconds: float = PATIENCE_SECONDS
+    """Where the place is not reached in this time, it is struck at any moment."""
 
     @classmethod
     def of(cls, seed: int, number: int) -> Plan:
@@ -175,6 +177,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             server=random_.randrange(SERVERS),
             seed=random_.getrandbits(48),
             lingers=target in LOSE_CONNECTIONS,
+            patience_seconds=GRACE_SECONDS,
         )
 
     @property
@@ -754,7 +757,7 @@ def one(team: Team, plan: Plan) -> tuple[str, Outages, list[Finding]]:
     if plan.target == "worker":
         if place == ANY:
             time.sleep(plan.after / 1000)
-        elif not _until(lambda: round_.died(0), PATIENCE_SECONDS):
+        elif not _until(lambda: round_.died(0), plan.patience_seconds):
             place = ANY
         at = world_us()
         if not round_.died(0):
@@ -766,7 +769,7 @@ def one(team: Team, plan: Plan) -> tuple[str, Outages, list[Finding]]:
             time.sleep(plan.after / 1000)
         else:
             server.order(plan)
-            at = team.struck(plan, PATIENCE_SECONDS)
+            at = team.struck(plan, plan.patience_seconds)
         if at is None:
             place = ANY
             server.order(msgspec.structs.replace(plan, place=NOWHERE))

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-PATIENCE = 30.0
+PATIENCE = 120.0
 """Seconds after which a screen that never comes is a failure."""
 
 

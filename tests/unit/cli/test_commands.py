@@ -24,7 +24,7 @@ PROGRAM = [sys.executable, "-c", "from handrail.cli import main; main()"]
 def test_a_small_one_passes_and_its_outcome_is_there(line: Line) -> None:
     ruling = line.json("submit", "refund", "order=o1", "amount=20", "--key", "k1")
     assert ruling["lane"] == "pass"
-    outcome = line.json("wait", ruling["decision_id"], "--timeout", "10")
+    outcome = line.json("wait", ruling["decision_id"], "--timeout", "120")
     assert (outcome["allowed"], outcome["value"]) == (True, {"amount": "20.00"})
     assert line("wait", ruling["decision_id"]) == 0
     assert "passed" in line.out and "grant: g_" in line.out
@@ -231,7 +231,7 @@ def test_a_failed_run_is_shown_and_settled_by_a_person(line: Line) -> None:
 
     ruling = line.json("submit", "refund", "order=o1", "amount=20", "--key", "k")
     with open_workspace(line.workspace) as hr:
-        outcome = hr.wait(ruling["decision_id"], timeout=10)
+        outcome = hr.wait(ruling["decision_id"], timeout=120)
         with pytest.raises(OSError, match="bank"), hr.run(outcome):
             raise OSError("the bank did not answer")
     assert line("doubts") == 0
@@ -503,12 +503,12 @@ def test_an_interrupted_gate_leaves_no_half_file_and_goes_on_where_it_was(
         text=True,
     )
     database = line.workspace / "store" / "handrail.db-wal"
-    give_up = time.monotonic() + 60
+    give_up = time.monotonic() + 300
     while not (database.exists() and database.stat().st_size > 500_000):
         assert process.poll() is None and time.monotonic() < give_up
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=300)
     assert process.returncode == 130, err
     assert "Traceback" not in err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["big.csv", "work"]
@@ -675,11 +675,11 @@ def test_interrupting_a_wait_ends_quietly(line: Line) -> None:
         text=True,
     )
     owner = line.workspace / "run" / "owner.lock"
-    give_up = time.monotonic() + 30
+    give_up = time.monotonic() + 300
     while b"socket" not in owner.read_bytes() and time.monotonic() < give_up:
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=300)
     assert process.returncode == 130
     assert "Traceback" not in err
     assert line("decisions") == 0

@@ -70,7 +70,7 @@ def test_what_a_person_edited_is_what_runs(hr: Client) -> None:
     assert not ruling.passed
     assert ruling.approvers == ("team:ops",)
     vote(hr, ruling, "edit", edits={"amount": "90.00"})
-    outcome = hr.wait(ruling, timeout=20)
+    outcome = hr.wait(ruling, timeout=120)
     assert outcome.edited
     assert outcome.by == ANN.name
     with hr.run(outcome) as run:
@@ -84,7 +84,7 @@ def test_what_a_person_edited_is_what_runs(hr: Client) -> None:
 def test_a_no_runs_nothing(hr: Client) -> None:
     ruling = refund(hr, "1", 150)
     vote(hr, ruling, "reject")
-    outcome = hr.wait(ruling, timeout=20)
+    outcome = hr.wait(ruling, timeout=120)
     with hr.run(outcome) as run:
         assert not run
         with pytest.raises(NotAllowed):
@@ -140,7 +140,7 @@ def test_wait_times_out_and_changes_nothing(hr: Client) -> None:
     with pytest.raises(NotFound):
         hr.wait("d_00000000000000000000000000", timeout=0)
     vote(hr, ruling, "approve")
-    assert hr.wait(ruling.decision_id, timeout=20).allowed
+    assert hr.wait(ruling.decision_id, timeout=120).allowed
 
 
 def test_wait_can_withdraw(hr: Client) -> None:
@@ -166,7 +166,7 @@ def test_as_decided_follows_the_decisions(hr: Client) -> None:
     rulings = [refund(hr, str(n), 150) for n in range(4)]
     order = [rulings[2], rulings[0], rulings[3]]
     vote(hr, order[0], "approve")
-    outcomes = hr.as_decided(rulings, timeout=30)
+    outcomes = hr.as_decided(rulings, timeout=120)
     assert next(outcomes).decision_id == order[0].decision_id
     vote(hr, order[1], "reject")
     assert next(outcomes).decision_id == order[1].decision_id
@@ -264,7 +264,7 @@ def test_a_closed_client_says_so(tmp_path: Path) -> None:
 def test_nouns_travel_in_pickles_and_json(hr: Client) -> None:
     ruling = refund(hr, "1", 150)
     vote(hr, ruling, "approve")
-    outcome = hr.wait(ruling, timeout=20)
+    outcome = hr.wait(ruling, timeout=120)
     for noun in (ruling, outcome, *hr.feedback()):
         assert pickle.loads(pickle.dumps(noun)) == noun
         to_dict = getattr(noun, "to_dict", None)
@@ -283,7 +283,7 @@ def test_nouns_travel_in_pickles_and_json(hr: Client) -> None:
 def test_nothing_of_a_submitter_becomes_markup(hr: Client) -> None:
     ruling = refund(hr, "<script>alert(1)</script>", 150, requester="<b>")
     vote(hr, ruling, "edit", edits={"amount": "1.00"}, comment="<i>")
-    outcome = hr.wait(ruling, timeout=20)
+    outcome = hr.wait(ruling, timeout=120)
     forged = msgspec.structs.replace(outcome, why="<img src=x>", by="'\"><script>")
     for noun in (ruling, outcome, forged, *hr.decisions()):
         shown = noun._repr_html_()
@@ -326,7 +326,7 @@ def test_a_cancelled_wait_lets_go(hr: Client, monkeypatch: pytest.MonkeyPatch) -
             await waiting
 
     asyncio.run(walk())
-    until = time.monotonic() + 20
+    until = time.monotonic() + 120
     while any(thread.name == "handrail-aio" for thread in threading.enumerate()):
         assert time.monotonic() < until
         time.sleep(0.01)

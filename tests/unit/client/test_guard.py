@@ -129,7 +129,7 @@ def test_held_can_be_raised(hr: Client) -> None:
     with pytest.raises(Held) as caught:
         refund("1", 150.0)
     vote(hr, caught.value.ruling, "approve")
-    hr.wait(caught.value.ruling, timeout=20)
+    hr.wait(caught.value.ruling, timeout=120)
     assert refund("1", 150.0) == "150"
     assert refund("2", 5.0) == "5"
 

@@ -219,7 +219,7 @@ def test_long_polls_hold_no_thread(workspace: Workspace, http: httpx.Client) -> 
             f"/decisions/{ruling['decision_id']}/withdraw", json={"reason": "enough"}
         ).json()
         for thread in waits:
-            thread.join(30)
+            thread.join(120)
     assert answers == [done] * len(waits)
     assert workspace.signals._listeners == {}
     assert http.get(path, params={"wait": 0}).json() == done

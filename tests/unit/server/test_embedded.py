@@ -106,7 +106,7 @@ def test_the_link_leads_to_the_review_once_and_the_person_decides(
             form = dict(re.findall(r'name="(csrf_token|card)" value="([^"]*)"', card.text))
             done = browser.post(f"{ruling.review_url}/verdict", data={**form, "said": "approve"})
             assert done.status_code == 303, done.text
-            assert hr.wait(ruling, timeout=30).verdict == "approved"
+            assert hr.wait(ruling, timeout=120).verdict == "approved"
             again = browser.get(found[0])
             assert again.headers["location"] == found[3], "who is in goes on"
         late = httpx.get(found[0], headers={"accept": "text/html"})

@@ -19,7 +19,7 @@ from handrail.store.sqlite import writer as writer_module
 from .conftest import Open, filing, numbers
 from .disk import Disk
 
-WAIT_SECONDS = 60
+WAIT_SECONDS = 300
 
 
 def whole(store: SqliteStore) -> list[int]:

@@ -15,7 +15,7 @@ from handrail.store.sqlite import STEPS
 from .conftest import Open, filing, numbers
 from .disk import Disk
 
-WAIT_SECONDS = 60
+WAIT_SECONDS = 300
 
 
 def blocker() -> tuple[Callable[[Transaction], None], threading.Event, threading.Event]:

@@ -19,7 +19,7 @@ from .conftest import Open
 
 pytestmark = pytest.mark.needs("postgres")
 
-WAIT_SECONDS = 60
+WAIT_SECONDS = 300
 LATER = 2**60
 THREADS = 8
 

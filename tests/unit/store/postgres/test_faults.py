@@ -26,7 +26,7 @@ from .conftest import Connect, Open
 
 pytestmark = pytest.mark.needs("postgres")
 
-WAIT_SECONDS = 60
+WAIT_SECONDS = 300
 
 
 def pid(tx: Transaction) -> int:

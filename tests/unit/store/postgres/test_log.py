@@ -18,7 +18,7 @@ from .conftest import Connect, Open
 
 pytestmark = pytest.mark.needs("postgres")
 
-WAIT_SECONDS = 60
+WAIT_SECONDS = 300
 
 
 def append(number: int, many: int = 1) -> Callable[[Transaction], None]:

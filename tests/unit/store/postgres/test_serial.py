@@ -37,6 +37,8 @@ from .conftest import Open
 pytestmark = pytest.mark.needs("postgres")
 
 THREADS = 8
+WAIT_SECONDS = 300
+"""Whoever waits so long hangs."""
 BLOCK, HOT = 40, 4
 LATER = 2**50
 
@@ -383,7 +385,7 @@ def history(stores: Sequence[Store], seed: int, count: int) -> dict[int, Trace |
             script.number: pool.submit(attempt, stores[script.number % len(stores)], script)
             for script in scripts
         }
-        return {number: future.result(120) for number, future in futures.items()}
+        return {number: future.result(WAIT_SECONDS) for number, future in futures.items()}
 
 
 def differences(stores: Sequence[Store], seed: int, count: int) -> list[str]:

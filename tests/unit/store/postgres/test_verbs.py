@@ -24,7 +24,7 @@ from .conftest import Open
 pytestmark = pytest.mark.needs("postgres")
 
 PEOPLE = ("ann", "bea", "cyd", "dan")
-WAIT_SECONDS = 120
+WAIT_SECONDS = 300
 
 
 class Crowd:

@@ -15,7 +15,7 @@ from .conftest import Connect, Open
 
 pytestmark = pytest.mark.needs("postgres")
 
-WAIT_SECONDS = 60
+WAIT_SECONDS = 300
 
 News = tuple[frozenset[str], int | None]
 
