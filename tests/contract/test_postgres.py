@@ -37,3 +37,28 @@ class TestPostgres(StoreContract):
     def reopen(self, store: PostgresStore) -> PostgresStore:  # type: ignore[override]
         store.close()
         return self.open(self.clock, self.schemas[-1])
+
+    def small_store(self, clock: Callable[[], int]) -> PostgresStore:
+        """Its database says what one on a full disk says, once there are some hundred KB more.
+
+        The log's stage is full with it, the log is not: on a real disk numbering would wait too.
+        """
+        import psycopg
+
+        store = self.make_store(clock)
+        with psycopg.connect(postgres.url(), autocommit=True) as connection:
+            connection.execute(FULL.format(schema=self.schemas[-1]).encode())
+        return store
+
+
+FULL = """
+SET search_path TO {schema};
+CREATE FUNCTION extend() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    IF pg_total_relation_size('{schema}.decisions') > 500000 THEN
+        RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = '53100';
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER full_disk BEFORE INSERT ON decisions EXECUTE FUNCTION extend();
+CREATE TRIGGER full_disk BEFORE INSERT ON audit_stage EXECUTE FUNCTION extend();
+"""

@@ -34,10 +34,15 @@ def mapped(error: BaseException) -> BaseException:
         )
     elif isinstance(error, psycopg.IntegrityError):
         made = Conflict(f"what is stored does not go with this: {what}; read it again, then repeat")
-    elif isinstance(error, errors.DiskFull | errors.OutOfMemory | errors.TooManyConnections):
+    elif isinstance(error, errors.DiskFull):
         made = Unavailable(
             f"the database is full ({what}); nothing was stored; free space on its machine, "
             "then repeat"
+        )
+    elif isinstance(error, errors.OutOfMemory | errors.TooManyConnections):
+        made = Unavailable(
+            f"the database has no room for this now ({what}); nothing was stored; give it more "
+            "memory or connections, or others fewer, then repeat"
         )
     elif isinstance(error, errors.ProgramLimitExceeded | psycopg.DataError):
         made = BadInput(f"the database cannot store this: {what}")
