@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 
@@ -590,6 +590,34 @@ class Transaction(Protocol):
 
     def state_rows(self) -> Iterator[StateRow]:
         """Every row that `verify --against-state` compares with the folded log."""
+
+
+class Ahead(msgspec.Struct, frozen=True, kw_only=True):
+    """What a use case is about to look up, as far as it is known before it runs."""
+
+    workflow: str
+    submitter: str | None = None
+    key: str | None = None
+    """… whether this submitter used this key (`Decisions.by_key`)."""
+    subject: str | None = None
+    """… what of this subject is unsettled (`Decisions.unsettled_of`), and its key."""
+
+
+class Foreseen(Generic[T]):
+    """A use case that says what it will look up, for any of the store's ways to run it.
+
+    A store may look that up for many use cases at once, and have them share a commit. It is a
+    hint: where it is wrong, or says too little, the use case finds the same and costs more.
+    """
+
+    __slots__ = ("_use_case", "ahead")
+
+    def __init__(self, ahead: Ahead, use_case: Callable[[Transaction], T]) -> None:
+        self.ahead = ahead
+        self._use_case = use_case
+
+    def __call__(self, tx: Transaction) -> T:
+        return self._use_case(tx)
 
 
 MISSED = "*"

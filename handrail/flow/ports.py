@@ -9,6 +9,7 @@ import msgspec
 
 from handrail.flow.passwords import Passwords
 from handrail.gate import Check, Policy, load
+from handrail.model.commands import Submit
 from handrail.model.errors import NotFound
 from handrail.model.feedback import PolicyVersion
 from handrail.model.versions import ListEntry, in_force
@@ -48,6 +49,7 @@ class Shelf:
         """Workflows of which some version runs checks."""
         self._policies: dict[tuple[str, str], Policy] = {}
         self._filled: dict[tuple[str, str], Filled] = {}
+        self._latest: dict[str, Policy] = {}
         self._lock = threading.Lock()
 
     def active(self, tx: Transaction, workflow: str) -> Policy:
@@ -59,7 +61,19 @@ class Shelf:
                 f"no policy rules the workflow {workflow!r}; active are: {names}. "
                 f"Put a policy file into the workspace's policies folder"
             )
-        return self.version(tx, workflow, version)
+        found = self._latest[workflow] = self.version(tx, workflow, version)
+        return found
+
+    def subject_in(self, command: Submit) -> str | None:
+        """The subject a command will have, as the policy that ruled last reads it; a guess."""
+        policy = self._latest.get(command.workflow)
+        if policy is None or len(policy.subject) != 1:
+            return None
+        [name] = policy.subject
+        value = command.facts.get(name)
+        if value is None and isinstance(command.proposal, dict):
+            value = command.proposal.get(name)
+        return value if isinstance(value, str) else None
 
     def named(self, tx: Transaction, policy: str) -> Policy:
         """The policy of a ruling's `workflow@version`."""

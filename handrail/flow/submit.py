@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
 
 import msgspec
 
@@ -25,7 +24,7 @@ from handrail.model.errors import BadInput, Conflict, HandrailError, NotFound, U
 from handrail.model.feedback import Notice
 from handrail.model.ids import new_id
 from handrail.model.modes import GrantState, Lane, Mode, ReviewKind, ReviewStatus, Verdict
-from handrail.model.people import Actor
+from handrail.model.people import Actor, Via
 from handrail.model.problem import problem_of
 from handrail.model.review import Review, Round
 from handrail.model.ruling import Checked, Coin, Route, Ruling
@@ -37,7 +36,7 @@ from handrail.model.wire import (
     read_time,
     time_text,
 )
-from handrail.ports import Filed, Transaction
+from handrail.ports import Ahead, Filed, Foreseen, Transaction
 from handrail.review.cases import case_key
 from handrail.review.deadlines import first_dates
 
@@ -121,8 +120,20 @@ def _time(text: str | None, pointer: str) -> int | None:
 
 def submit(command: Submit, actor: Actor, ports: Ports) -> Ruling:
     """The ruling, once it is durable. A repeat with the same key gets the first ruling again."""
-    prepared = checked(prepare(command, actor), ports)
-    return ports.store.write(lambda tx: file(tx, prepared, ports))
+    return ports.store.write(_filing(checked(prepare(command, actor), ports), ports))
+
+
+def _filing(prepared: Prepared, ports: Ports) -> Foreseen[Ruling]:
+    """The use case, and what it will look up."""
+    command, actor = prepared.command, prepared.actor
+    named = actor.via is Via.TOKEN or actor.program  # else a person, whose id is not known yet
+    ahead = Ahead(
+        workflow=command.workflow,
+        submitter=actor.name if named else None,
+        key=command.key,
+        subject=command.subject or ports.shelf.subject_in(command),
+    )
+    return Foreseen(ahead, lambda tx: file(tx, prepared, ports))
 
 
 def checked(prepared: Prepared, ports: Ports) -> Prepared:
@@ -151,11 +162,7 @@ def submit_batch(command: SubmitBatch, actor: Actor, ports: Ports) -> list[RowAn
             prepared.append((index, checked(prepare(row, actor), ports)))
         except HandrailError as error:
             answers[index] = _bad_row(error)
-
-    def case(item: Prepared) -> Any:
-        return lambda tx: file(tx, item, ports)
-
-    results = ports.store.write_many([case(item) for _, item in prepared])
+    results = ports.store.write_many([_filing(item, ports) for _, item in prepared])
     for (index, _), result in zip(prepared, results, strict=True):
         if isinstance(result, Unknown):
             raise result  # it is not the row that is wrong

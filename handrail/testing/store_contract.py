@@ -47,7 +47,7 @@ from handrail.model.people import Person, SubjectKey
 from handrail.model.review import Act, Review, Round, Seat, Vote
 from handrail.model.ruling import Approval, Coin, Fired, Route, Ruling, Term
 from handrail.model.versions import Activation, Evidence, How, ListEntry
-from handrail.ports import Checkpoint, Filed, StateRow, Store, Transaction
+from handrail.ports import Ahead, Checkpoint, Filed, Foreseen, StateRow, Store, Transaction
 from handrail.testing.clock import FakeClock
 
 T = TypeVar("T")
@@ -1732,6 +1732,133 @@ class StoreContract:
             lambda tx: [n for n in range(300) if tx.decisions.get(decisions[n].id) is not None]
         )
         assert stored == kept
+
+    def test_what_a_use_case_foresees_changes_nothing_of_what_it_finds(self) -> None:
+        """Foreseen rightly, wrongly or not at all, alone or after others that make the same."""
+        dice = random.Random(7)
+        keys: dict[str, str] = {}
+        unsettled: dict[str, list[str]] = {}
+        owners: dict[str, bytes] = {}
+        cases: list[Foreseen[list[Any]]] = []
+        expected: list[list[Any] | None] = []
+        logged: list[int] = []
+
+        def case(number: int) -> None:
+            key, subject = f"k{dice.randrange(90)}", f"s{dice.randrange(9)}"
+            hold, looks_back = dice.random() < 0.3, dice.random() < 0.1
+            fails = dice.choice([""] * 18 + ["early", "late"])
+            decision = self.decision(key=key, subject=subject)
+            lane = Lane.HOLD if hold else Lane.PASS
+            ruling = self.ruling(decision, lane=lane)
+            grant = self.grant(decision)
+            outcome = self.outcome(decision, released=True, grant_id=grant.id)
+            secret = number.to_bytes(32)
+
+            def use_case(tx: Transaction) -> list[Any]:
+                earlier = tx.decisions.by_key("refunds", "bot", key)
+                if earlier is not None:
+                    return [earlier.decision.id]
+                waiting = tx.decisions.unsettled_of("refunds", subject)
+                owner = tx.subjects.key_of("refunds", subject)
+                found = [[one.decision.id for one in waiting], owner and owner.key]
+                if fails == "early":
+                    raise Oops(number)
+                tx.decisions.insert(decision, ruling, settled=not hold)
+                assert tx.subjects.key_of("refunds", decision.id) is None
+                if owner is None:
+                    owner = SubjectKey(workflow="refunds", subject=subject, key=secret, made_at=1)
+                    tx.subjects.insert(owner)
+                assert tx.subjects.key_of("refunds", subject) == owner
+                tx.audit.append({"n": number})
+                if not hold:
+                    tx.grants.insert(grant)
+                    tx.outcomes.insert(outcome)
+                if looks_back:
+                    assert tx.outcomes.get(decision.id) == (None if hold else outcome)
+                    assert tx.grants.current(decision.id) == (None if hold else grant)
+                    filed = tx.decisions.by_key("refunds", "bot", key)
+                    assert filed is not None and filed.decision == decision
+                if fails == "late":
+                    raise Oops(number)
+                return found
+
+            ahead = Ahead(
+                workflow=dice.choice(["refunds"] * 9 + ["other"]),
+                submitter=dice.choice(["bot"] * 8 + ["other", None]),
+                key=dice.choice([key] * 8 + ["k0", None]),
+                subject=dice.choice([subject] * 8 + ["s0", None]),
+            )
+            cases.append(Foreseen(ahead, use_case))
+            if key in keys:
+                expected.append([keys[key]])
+            elif fails:
+                expected.append(None)
+            else:
+                expected.append([list(unsettled.get(subject, [])), owners.get(subject)])
+                logged.append(number)
+                keys[key] = decision.id
+                owners.setdefault(subject, secret)
+                if hold:
+                    unsettled.setdefault(subject, []).append(decision.id)
+
+        for number in range(240):
+            case(number)
+        results = self.store.write_many(cases[:100])
+        for use_case in cases[100:140]:
+            results += self.store.write_many([use_case])
+        results += self.store.write_many(cases[140:])
+        found = [None if isinstance(result, Oops) else result for result in results]
+        assert found == expected
+        assert self.check_log() == [encode({"n": number}) for number in logged]
+        stored = self.read(
+            lambda tx: {key: tx.decisions.by_key("refunds", "bot", key) for key in keys}
+        )
+        assert {key: filed and filed.decision.id for key, filed in stored.items()} == keys
+
+    def test_of_many_that_foresee_the_same_one_comes_first(self) -> None:
+        """A key is used once, and a subject has one decision that is open, whoever asks."""
+
+        def task(number: int) -> list[tuple[str, bool]]:
+            return [self.store.write(case(place, number)) for place in range(20)]
+
+        decisions = {
+            (place, number): self.decision(
+                key=f"k{place}.{number if place % 2 else 0}", subject=f"s{place}"
+            )
+            for place in range(20)
+            for number in range(THREADS)
+        }
+
+        def case(place: int, number: int) -> Foreseen[tuple[str, bool]]:
+            decision = decisions[place, number]
+            subject, key = decision.subject or "", decision.key or ""
+
+            def use_case(tx: Transaction) -> tuple[str, bool]:
+                earlier = tx.decisions.by_key("refunds", "bot", key)
+                if earlier is not None:
+                    return earlier.decision.id, False
+                for waiting in tx.decisions.unsettled_of("refunds", subject):
+                    return waiting.decision.id, False
+                tx.decisions.insert(decision, self.ruling(decision), settled=False)
+                tx.audit.append({"place": place})
+                tx.wake(f"place:{place}")
+                return decision.id, True
+
+            ahead = Ahead(workflow="refunds", submitter="bot", key=key, subject=subject)
+            return Foreseen(ahead, use_case)
+
+        heard: list[str] = []
+        stop = self.store.listen(lambda topics, due: heard.extend(topics))
+        results = self.race(task)
+        stop()
+        rows = [result for result in results if isinstance(result, list)]
+        assert len(rows) == THREADS, results
+        for place in range(20):
+            found = [row[place] for row in rows]
+            assert len({decision_id for decision_id, _ in found}) == 1
+            assert [made for _, made in found].count(True) == 1
+        assert sorted(heard) == sorted(f"place:{place}" for place in range(20))
+        assert len(self.check_log()) == 20
 
     def test_many_of_none_is_none(self) -> None:
         assert self.store.write_many([]) == []

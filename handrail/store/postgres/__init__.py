@@ -9,13 +9,14 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import psycopg
 
 from handrail.model.errors import Unavailable
 from handrail.ports import Steps, Transaction, no_steps
 from handrail.settings import Settings
+from handrail.store.postgres.company import Company, Job, report
 from handrail.store.postgres.connection import SCHEMA, Place
 from handrail.store.postgres.failures import first_line, mapped
 from handrail.store.postgres.listening import Listener, Listeners, ListenThread
@@ -39,14 +40,12 @@ class _Stop:
     pass
 
 
-_Job = tuple[Member, "Future[Any]"]
-
-
 class PostgresStore:
     """See `handrail.ports.Store`. Made by `open`; any number of them share one schema.
 
     `write` runs on the caller's thread and a connection of its own; `begin` hands over to a thread
-    that puts what has queued up into one commit.
+    that puts what has queued up into one commit. Use cases that say what they will look up share
+    transactions, whichever way they come.
     """
 
     def __init__(self, place: Place, settings: Settings, clock: Callable[[], int] | None) -> None:
@@ -59,8 +58,14 @@ class PostgresStore:
         self._gate = threading.Condition()
         self._running = 0
         self._closed = False
-        self._queue: queue.SimpleQueue[_Job | _Stop] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Job | _Stop] = queue.SimpleQueue()
         self._listeners = Listeners()
+        self._company = Company(
+            self._share,
+            lambda member: self._run([member]),
+            most=self._most,
+            threads=max(2, settings.connections),
+        )
         self._thread = threading.Thread(target=self._serve, name="handrail-begin", daemon=True)
 
     @classmethod
@@ -115,6 +120,7 @@ class PostgresStore:
             self._units.close()
             raise
         self._thread.start()
+        self._company.start()
         self._hearing.start()
         if self.refusal is None:
             self._numbering.start()
@@ -124,8 +130,10 @@ class PostgresStore:
     def write(self, use_case: Callable[[Transaction], T]) -> T:
         """See `handrail.ports.Store.write`."""
         self._refuse_inside()
+        member = Member(use_case)
+        if member.ahead is not None:
+            return self.begin(use_case).result()
         with self._accepted():
-            member = Member(use_case)
             self._run([member])
         if member.error is not None:
             raise member.error
@@ -136,9 +144,13 @@ class PostgresStore:
         """See `handrail.ports.Store.begin`."""
         self._refuse_inside()
         future: Future[T] = Future()
+        member = Member(use_case)
         with self._gate:
             self._refuse_closed()
-            self._queue.put((Member(use_case), future))
+            if member.ahead is not None:
+                self._company.add(member, future)
+            else:
+                self._queue.put((member, future))
         return future
 
     def write_many(
@@ -149,7 +161,12 @@ class PostgresStore:
         members = [Member(use_case) for use_case in use_cases]
         with self._accepted():
             for start in range(0, len(members), self._most):
-                self._run(members[start : start + self._most])
+                chunk = members[start : start + self._most]
+                if any(member.ahead is None for member in chunk):
+                    self._run(chunk)
+                elif not self._share(chunk):
+                    for member in chunk:
+                        self._run([member])
         return [member.result if member.error is None else member.error for member in members]
 
     def read(self, query: Callable[[Transaction], T]) -> T:
@@ -183,6 +200,7 @@ class PostgresStore:
             self._closed = True
             self._queue.put(_Stop())
         self._thread.join()
+        self._company.close()
         with self._gate:
             self._gate.wait_for(lambda: not self._running)
         self._numbering.close()
@@ -202,18 +220,26 @@ class PostgresStore:
         return max(1, min(CHUNK_MAX, self._settings.group_commit_max))
 
     def _run(self, members: list[Member]) -> None:
-        if self.refusal is not None:
-            for member in members:
-                member.error = Unavailable(self.refusal)
-            return
-        self._units.run(members)
+        if not self._refused(members):
+            self._units.run(members)
+
+    def _share(self, members: list[Member]) -> bool:
+        """Run them in one transaction; False where each is to be run on its own."""
+        return self._refused(members) or self._units.share(members)
+
+    def _refused(self, members: list[Member]) -> bool:
+        if self.refusal is None:
+            return False
+        for member in members:
+            member.error = Unavailable(self.refusal)
+        return True
 
     def _serve(self) -> None:
         """The thread behind `begin`: everything that has queued up shares a commit."""
         stopping = False
         while not (stopping and self._queue.empty()):
             item = self._queue.get()
-            group: list[_Job] = []
+            group: list[Job] = []
             while True:
                 if isinstance(item, _Stop):
                     stopping = True
@@ -229,11 +255,8 @@ class PostgresStore:
             except BaseException as error:
                 for member, _ in group:
                     member.error = error
-            for member, future in group:
-                if member.error is not None:
-                    future.set_exception(member.error)
-                else:
-                    future.set_result(member.result)
+            for job in group:
+                report(job)
 
     def _committed(self, topics: frozenset[str], due: int | None, staged: bool) -> None:
         if staged:

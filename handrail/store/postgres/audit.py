@@ -8,6 +8,7 @@ from typing import Any
 from handrail.audit.entry import encode
 from handrail.audit.tree import Frontier
 from handrail.ports import Checkpoint
+from handrail.store.postgres.columns import blobs, texts
 from handrail.store.postgres.queries import queries
 from handrail.store.postgres.session import PAGE, Session
 
@@ -27,15 +28,16 @@ class PostgresAudit:
         self.pending: list[bytes] = []
         """Entries of the running database transaction, in order."""
 
-    def stage(self, origin: str, topics: frozenset[str], due: int | None) -> str:
-        """Stage what waits, and what others are to be woken for; the id of the transaction.
+    def staging(
+        self, origin: str, topics: frozenset[str], due: int | None
+    ) -> tuple[str, tuple[Any, ...]]:
+        """The statement that stages what waits, and what others are to be woken for; it gives the
+        id of the transaction.
 
-        The ticket is drawn here, with every lock held: a transaction that comes to hold one of
-        them, or sees what this one did, draws a higher one.
+        The ticket is drawn by it, with every lock held: a transaction that comes to hold one of
+        them, or sees what this one did, draws a higher one. So it is the last one.
         """
-        row = self._session.one(_STAGE, (self.pending, origin, sorted(topics), due))
-        assert row is not None
-        return str(row[0])
+        return _STAGE, (blobs(self.pending), origin, texts(sorted(topics)), due)
 
     # ------------------------------------------------------------------ the port
 

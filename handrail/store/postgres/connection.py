@@ -15,6 +15,7 @@ from psycopg.types.numeric import Int8BinaryDumper
 from psycopg.types.string import BytesBinaryDumper, StrBinaryDumper
 
 from handrail.model.errors import Unavailable
+from handrail.store.postgres.columns import register, stored_text
 from handrail.store.postgres.failures import first_line
 
 OLDEST = 150_000
@@ -44,22 +45,16 @@ _TEXT_OID, _VARCHAR_OID = 25, 1043
 _log = logging.getLogger("handrail.store")
 
 
-# PostgreSQL's text holds every character but U+0000, which JSON can. It is stored as U+0001 "0",
-# and U+0001 itself as U+0001 "1".
-
-
 class _TextDumper(StrBinaryDumper):
     def dump(self, obj: str) -> Buffer:
-        if "\x00" in obj or "\x01" in obj:
-            obj = obj.replace("\x01", "\x011").replace("\x00", "\x010")
-        return obj.encode()
+        return stored_text(obj)
 
 
 class _TextLoader(Loader):
     format = Format.BINARY
 
     def load(self, data: Buffer) -> str:
-        text = str(data, "utf-8")
+        text = str(data, "utf-8")  # as `stored_text` made it
         if "\x01" in text:
             text = text.replace("\x010", "\x00").replace("\x011", "\x01")
         return text
@@ -132,6 +127,7 @@ class Place:
         adapters.register_dumper(str, _TextDumper)
         adapters.register_dumper(int, Int8BinaryDumper)
         adapters.register_dumper(bytes, BytesBinaryDumper)
+        register(adapters)
         adapters.register_loader(_TEXT_OID, _TextLoader)
         adapters.register_loader(_VARCHAR_OID, _TextLoader)
         connection.prepared_max = 1_000

@@ -12,11 +12,23 @@ from handrail.model.people import folded
 from handrail.model.ruling import Ruling
 from handrail.ports import Filed, Past, StateRow
 from handrail.store.codec import CLOCK_US, approved, encode
+from handrail.store.postgres.columns import Rows, blobs, flags, numbers, texts
 from handrail.store.postgres.queries import queries
 from handrail.store.postgres.session import PAGE, Session
 
 _SQL = queries("decisions")
 _INSERT = _SQL["insert"]
+_ROWS = Rows(
+    0,
+    _SQL["insert_all"],
+    *(texts,) * 8,
+    flags,
+    numbers,
+    numbers,
+    blobs,
+    blobs,
+    texts,
+)
 _GET = _SQL["get"]
 _TAKE = _SQL["take"]
 _BY_KEY = _SQL["by_key"]
@@ -56,30 +68,32 @@ class PostgresDecisions:
             session.hold("subject", decision.workflow, decision.subject)
         if ruling.review_id is not None:
             session.hold_review(ruling.review_id)
-        made = session.change(
-            _INSERT,
-            (
-                decision.id,
-                decision.workflow,
-                decision.subject,
-                decision.submitter,
-                decision.key,
-                ruling.lane,
-                ruling.mode,
-                ruling.review_id,
-                settled,
-                decision.expires_at,
-                decision.submitted_at,
-                body,
-                ruled,
-                None if decision.requester is None else folded(decision.requester),
-            ),
+        row = (
+            decision.id,
+            decision.workflow,
+            decision.subject,
+            decision.submitter,
+            decision.key,
+            ruling.lane,
+            ruling.mode,
+            ruling.review_id,
+            settled,
+            decision.expires_at,
+            decision.submitted_at,
+            body,
+            ruled,
+            None if decision.requester is None else folded(decision.requester),
         )
-        if made:
+        if session.later(_ROWS, row) or session.change(_INSERT, row):
             session.holds_decision(decision.id)
             session.forget("members")
+            # Its key is made with the first commitment.
+            session.found_now(None, "subject key", decision.workflow, decision.id)
+            if decision.subject is not None and not settled:
+                session.moved("unsettled", decision.workflow, decision.subject)
             if decision.key is not None:
                 session.made("key", decision.workflow, decision.submitter, decision.key)
+                session.moved("key", decision.workflow, decision.submitter, decision.key)
             return body + b"\0" + ruled
         if decision.key is not None:
             session.taken("key", decision.workflow, decision.submitter, decision.key)
@@ -112,6 +126,9 @@ class PostgresDecisions:
         if not session.writing:
             row = session.one(_BY_KEY, (workflow, submitter, key))
             return _filed(row) if row else None
+        if session.ahead("key", workflow, submitter, key):
+            session.missed("key", workflow, submitter, key)
+            return None
         row = session.one(_TAKE_BY_KEY, (workflow, submitter, key))
         if row is None:
             session.missed("key", workflow, submitter, key)
@@ -125,6 +142,8 @@ class PostgresDecisions:
         if not session.writing:
             return [_filed(row) for row in session.all(_UNSETTLED_OF, (workflow, subject))]
         session.hold("subject", workflow, subject)
+        if session.ahead("unsettled", workflow, subject):
+            return []
         found = session.all(_TAKE_UNSETTLED_OF, (workflow, subject))
         for row in found:
             session.holds_decision(row[5])

@@ -7,12 +7,23 @@ from collections.abc import Iterator, Sequence
 from handrail.model.modes import GrantState
 from handrail.model.outcome import Grant
 from handrail.ports import StateRow
+from handrail.store.postgres.columns import Rows, numbers, texts
 from handrail.store.postgres.queries import queries
 from handrail.store.postgres.session import Session
 from handrail.store.rows import grant_of, grant_row
 
 _SQL = queries("grants")
 _INSERT = _SQL["insert"]
+_ROWS = Rows(
+    1,
+    _SQL["insert_all"],
+    *(texts,) * 4,
+    *(numbers,) * 4,
+    texts,
+    texts,
+    numbers,
+    *(texts,) * 4,
+)
 _GET = _SQL["get"]
 _TAKE = _SQL["take"]
 _CURRENT = _SQL["current"]
@@ -27,7 +38,9 @@ class PostgresGrants:
 
     def insert(self, grant: Grant) -> None:
         self._session.hold_decision(grant.decision_id)
-        self._session.change(_INSERT, grant_row(grant))
+        row = grant_row(grant)
+        if not self._session.later(_ROWS, row):
+            self._session.change(_INSERT, row)
         self._session.forget("grants", grant.decision_id)
 
     def get(self, grant_id: str) -> Grant | None:

@@ -11,12 +11,14 @@ from handrail.model.errors import Conflict, NotFound
 from handrail.model.outcome import Outcome
 from handrail.ports import StateRow
 from handrail.store.codec import encode
+from handrail.store.postgres.columns import Rows, blobs, flags, numbers, texts
 from handrail.store.postgres.queries import queries
 from handrail.store.postgres.session import Session
 from handrail.store.rows import outcome_of
 
 _SQL = queries("outcomes")
 _INSERT = _SQL["insert"]
+_ROWS = Rows(1, _SQL["insert_all"], texts, texts, numbers, flags, texts, blobs)
 _GET = _SQL["get"]
 _RELEASE = _SQL["release"]
 
@@ -38,18 +40,15 @@ class PostgresOutcomes:
         if outcome.released or outcome.grant_id is not None:
             plain = _replace(outcome, released=False, grant_id=None)
         body = encode(plain)
-        made = session.change(
-            _INSERT,
-            (
-                outcome.decision_id,
-                outcome.verdict,
-                outcome.release_at,
-                outcome.released,
-                outcome.grant_id,
-                body,
-            ),
+        row = (
+            outcome.decision_id,
+            outcome.verdict,
+            outcome.release_at,
+            outcome.released,
+            outcome.grant_id,
+            body,
         )
-        if made:
+        if session.later(_ROWS, row) or session.change(_INSERT, row):
             return body
         there = self.get(outcome.decision_id)
         if there is None:

@@ -18,16 +18,27 @@ run one after another, and the log is numbered in it.
   Its version, read with the lock, says whether what an earlier unit of work found still holds.
 
 Lists (`find`, `due`, `open_list`, …) lock nothing: they are hints, to be read again before use.
+
+A transaction that several use cases share looks up for all of them at once what they said they
+would (`Ahead`), under the same locks, and keeps the rows they insert until its end, or until one of
+them needs to see them: to begin and look is one round trip, and the rows, the log's entries and the
+commit are another. There are no savepoints. Where a row does not fit, or a use case fails that has
+written already, the whole transaction is taken back (`Again`), and each is run on its own.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache
 from typing import Any, TypeVar
 
 import psycopg
 
+from handrail.model.people import SubjectKey
+from handrail.ports import Ahead
+from handrail.store.postgres.columns import Rows, numbers, texts
 from handrail.store.postgres.queries import queries
 
 T = TypeVar("T")
@@ -39,6 +50,12 @@ _ADVISORY = "SELECT pg_advisory_xact_lock($1)"
 
 NOW = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 """SQL: µs since 1970 UTC by the database's clock."""
+
+_BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
+_HOLD_STANDING = "LOCK TABLE standing IN ROW SHARE MODE"
+_STANDS = f"SELECT {NOW}, (SELECT version FROM standing), pg_current_xact_id()::text"
+_ADVISORIES = "SELECT count(pg_advisory_xact_lock(key)) FROM unnest($1) AS key"
+_LOOK = queries("decisions")["look"]
 
 PAGE = 1_000
 """Rows read at a time where all are wanted."""
@@ -79,6 +96,17 @@ class Session:
         self._lasts = False
         """Whether it may be gone by in this unit of work."""
         self._counted = False
+        self._cursors = [psycopg.RawCursor(connection) for _ in range(10)]
+        self.shared = False
+        """Whether the transaction is one of several use cases, without savepoints."""
+        self._ahead: dict[tuple[str, ...], Any] = {}
+        """What was looked up for the use cases of a shared transaction, and still is so."""
+        self._rows: dict[Rows, list[tuple[Any, ...]]] = {}
+        """Rows that are sent later."""
+        self.wrote = False
+        """Whether the running use case has changed anything."""
+        self.changed = False
+        """Whether the transaction has."""
         self.failure: Exception | None = None
         """What ended the unit of work, should the use case have swallowed it."""
 
@@ -135,11 +163,114 @@ class Session:
         return self._control.statusmessage or ""
 
     def _run(self, sql: str, params: Sequence[Any]) -> psycopg.RawCursor[tuple[Any, ...]]:
+        reads = sql.startswith("SELECT")
+        if not reads:
+            self.wrote = self.changed = True
+        if self._rows and not (reads and _looks_elsewhere(sql)):
+            self._send_rows()
         try:
             return self._cursor.execute(sql, params, prepare=True, binary=True)
         except psycopg.Error as error:
             self.failure = error
             raise
+
+    # ------------------------------------------------------------------ shared transactions
+
+    def begin_shared(self, aheads: Iterable[Ahead]) -> tuple[int, int, str]:
+        """Begin a transaction of several use cases and look up what they said they would.
+
+        Returns the time, the version of `standing`, and the transaction's id.
+        """
+        asked = list(dict.fromkeys(aheads))
+        values = {
+            ("subject", one.workflow, one.subject) for one in asked if one.subject is not None
+        }
+        keys = sorted(self.advisory(*value) for value in values)
+        begin, standing, stands, locks, look, *_ = self._cursors
+        with self.connection.pipeline():
+            begin.execute(_BEGIN, prepare=True)
+            standing.execute(_HOLD_STANDING, prepare=True)
+            stands.execute(_STANDS, prepare=True, binary=True)
+            if keys:
+                # In one order for all, so that no two of them wait for each other.
+                locks.execute(_ADVISORIES, (numbers(keys),), prepare=True, binary=True)
+            # A statement of its own: it sees what was committed before the locks were had.
+            columns = (
+                texts([one.workflow for one in asked]),
+                texts([one.submitter for one in asked]),
+                texts([one.key for one in asked]),
+                texts([one.subject for one in asked]),
+            )
+            look.execute(_LOOK, columns, prepare=True, binary=True)
+        self._held.update(dict.fromkeys(values))
+        for place, used, unsettled, key, made_at in look.fetchall():
+            one = asked[place - 1]
+            if one.submitter is not None and one.key is not None and not used:
+                self._ahead["key", one.workflow, one.submitter, one.key] = None
+            if one.subject is not None:
+                owner = one.workflow, one.subject
+                if not unsettled:
+                    self._ahead["unsettled", *owner] = None
+                self._ahead["subject key", *owner] = (
+                    None
+                    if key is None
+                    else SubjectKey(
+                        workflow=one.workflow, subject=one.subject, key=key, made_at=made_at
+                    )
+                )
+        [(now, version, xid)] = stands.fetchall()
+        return now, version, xid
+
+    def ahead(self, *what: str) -> bool:
+        """Whether this was looked up for the use cases of a shared transaction; see `found`."""
+        return what in self._ahead
+
+    def found(self, *what: str) -> Any:
+        """What was found then; None: nothing."""
+        return self._ahead[what]
+
+    def found_now(self, found: Any, *what: str) -> None:
+        """A use case of a shared transaction made what others may look up."""
+        if self.shared:
+            self._ahead[what] = found
+
+    def moved(self, *what: str) -> None:
+        """What was looked up is so no longer."""
+        self._ahead.pop(what, None)
+
+    def later(self, rows: Rows, row: tuple[Any, ...]) -> bool:
+        """Keep a row to be inserted with others, in a shared transaction. It is presumed to fit."""
+        if not self.shared:
+            return False
+        self.wrote = self.changed = True
+        self._rows.setdefault(rows, []).append(row)
+        return True
+
+    def _send_rows(self) -> None:
+        """Insert the rows that wait: something is to see them."""
+        waiting = self._waiting()
+        try:
+            for sql, params in waiting:
+                self._cursor.execute(sql, params, prepare=True, binary=True)
+        except psycopg.Error as error:
+            self.failure = error
+            raise
+
+    def _waiting(self) -> list[tuple[str, list[bytes]]]:
+        """The inserts of the rows that wait, in an order that others' references allow."""
+        waiting = sorted(self._rows.items(), key=lambda item: item[0].rank)
+        self._rows.clear()
+        return [(rows.sql, rows.params(found)) for rows, found in waiting]
+
+    def commit_shared(self, last: str, params: Sequence[Any]) -> str:
+        """Send what waits, then `last`, and commit; what the server called the commit."""
+        *inserts, stage, commit = self._cursors
+        with self.connection.pipeline():
+            for cursor, (sql, given) in zip(inserts, self._waiting(), strict=False):
+                cursor.execute(sql, given, prepare=True, binary=True)
+            stage.execute(last, params, prepare=True, binary=True)
+            commit.execute("COMMIT", prepare=True)
+        return commit.statusmessage or ""
 
     # ------------------------------------------------------------------ what is known
 
@@ -188,10 +319,14 @@ class Session:
 
     # ------------------------------------------------------------------ locks
 
-    def fresh(self, *, alone: bool) -> None:
+    def fresh(self, *, alone: bool, shared: bool = False) -> None:
         """Begin with nothing held."""
         self._held.clear()
         self._known.clear()
+        self._ahead.clear()
+        self._rows.clear()
+        self.shared = shared
+        self.changed = False
         self.start()
         self.alone = alone
         self._lasts = self._counted = False
@@ -208,6 +343,7 @@ class Session:
         self._absent.clear()
         self.offered.clear()
         self.failure = None
+        self.wrote = False
 
     def mark(self) -> int:
         """What is held, for `back_to`."""
@@ -281,6 +417,15 @@ class Session:
         if self.writing and not self._counted:
             self._counted = True
             self.change(_COUNT_UP)
+
+
+_KEPT_TABLES = re.compile(r"\b(decisions|grants|outcomes|subject_keys)\b")
+"""Tables of which rows are sent later."""
+
+
+@cache
+def _looks_elsewhere(sql: str) -> bool:
+    return _KEPT_TABLES.search(sql) is None
 
 
 def refuse_query(session: Session, what: str) -> None:

@@ -64,9 +64,9 @@ class PostgresTransaction:
         self._mine: list[str] = []
         self._mine_at: int | None = None
 
-    def fresh(self, *, alone: bool = False) -> None:
+    def fresh(self, *, alone: bool = False, shared: bool = False) -> None:
         """A database transaction begins."""
-        self.session.fresh(alone=alone)
+        self.session.fresh(alone=alone, shared=shared)
         self.audit.pending.clear()
         self.topics.clear()
         self.earliest = None

@@ -21,7 +21,7 @@ import psycopg
 from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 
 from handrail.model.errors import HandrailError, Unavailable
-from handrail.ports import Steps, Transaction
+from handrail.ports import Ahead, Steps, Transaction
 from handrail.store.postgres.connection import LOCK_MS, Place
 from handrail.store.postgres.failures import RERUN, first_line, is_cut, mapped
 from handrail.store.postgres.queries import queries
@@ -50,9 +50,6 @@ RECONNECT_SECONDS = 0.25
 RESOLVE_SECONDS = 10.0
 """How long the database is asked what became of a commit whose answer was lost."""
 
-CHUNK_SECONDS = 0.1
-"""A shared commit takes no more use cases after this long: their locks hold up others."""
-
 CHUNK_MAX = 60
 """Most use cases of a shared commit: a server keeps 64 savepoints of a transaction at hand."""
 
@@ -80,10 +77,12 @@ _log = logging.getLogger("handrail.store")
 class Member:
     """One use case and how it ended."""
 
-    __slots__ = ("error", "result", "use_case")
+    __slots__ = ("ahead", "error", "result", "use_case")
 
     def __init__(self, use_case: UseCase) -> None:
         self.use_case = use_case
+        self.ahead: Ahead | None = getattr(use_case, "ahead", None)
+        """What it will look up, where it says so: then it may share a transaction."""
         self.result: Any = None
         self.error: BaseException | None = None
 
@@ -231,7 +230,7 @@ class Units:
             try:
                 left = max(0.1, until - time.monotonic())
                 with self._connection(left) as connection:
-                    self._attempt(self._pair(connection)[0], members, alone)
+                    self._attempt(self._pair(connection)[0], members, alone=alone)
                 return
             except Alone:
                 if len(members) > 1:
@@ -259,6 +258,24 @@ class Units:
             # Those who lost one race do not start the next one together.
             time.sleep(random.uniform(0, min(0.25, 0.002 * 2 ** min(attempt, 7))))
 
+    def share(self, members: list[Member]) -> bool:
+        """Run use cases that said what they look up in one commit, in two round trips.
+
+        False where they cannot be committed together, for whatever reason: nothing is stored then,
+        and each is to be run on its own.
+        """
+        try:
+            with self._connection(PATIENCE_SECONDS) as connection:
+                self._attempt(self._pair(connection)[0], members, shared=True)
+        except (Again, Alone, *RERUN):
+            return False
+        except _Cut:
+            self._check_pool()
+            return False
+        except HandrailError as error:
+            self._fail(members, error)
+        return True
+
     def _apart(self, members: list[Member]) -> None:
         """One commit each, in order: together they cannot be committed."""
         for member in members:
@@ -269,7 +286,12 @@ class Units:
             member.result, member.error = None, error
 
     def _attempt(
-        self, transaction: PostgresTransaction, members: list[Member], alone: bool
+        self,
+        transaction: PostgresTransaction,
+        members: list[Member],
+        *,
+        alone: bool = False,
+        shared: bool = False,
     ) -> None:
         """Run members in one database transaction, and commit it.
 
@@ -279,24 +301,32 @@ class Units:
         session = transaction.session
         connection = session.connection
         begun = False
+        xid: str | None
         try:
-            transaction.fresh(alone=alone)
+            transaction.fresh(alone=alone, shared=shared)
             self._steps("store.begin")
             begun = True
-            begun_at = session.control_row(_BEGIN_ALONE if alone else _BEGIN_SHARED)
-            assert begun_at is not None
-            now, version = begun_at
+            if shared:
+                now, version, xid = session.begin_shared(
+                    member.ahead for member in members if member.ahead is not None
+                )
+            else:
+                begun_at = session.control_row(_BEGIN_ALONE if alone else _BEGIN_SHARED)
+                assert begun_at is not None
+                now, version = begun_at
             session.stands_at(version)
+            many = len(members) > 1 and not shared
             kept = 0
             for place, member in enumerate(members):
-                if len(members) > 1:
+                if many:
                     later = session.control(_BEGIN_ONE)
                     now = later if place else now
-                kept += self._one(transaction, member, int(now), many=len(members) > 1)
-            if not kept:
+                kept += self._one(transaction, member, int(now), many=many)
+            if not kept or (shared and not self._left_something(transaction)):
                 session.control("ROLLBACK")
                 return
-            xid = self._seal(transaction)
+            if not shared:
+                xid = self._seal(transaction)
             self._steps("store.before_commit")
         except psycopg.Error as error:
             if is_cut(error, connection):
@@ -304,6 +334,8 @@ class Units:
             self._roll_back(transaction)
             if isinstance(error, RERUN):
                 raise
+            if shared:
+                raise Again(first_line(error)) from error
             raise mapped(error) from error
         except BaseException:
             if begun:
@@ -338,11 +370,14 @@ class Units:
                 raise failure from None
             if is_cut(failure, session.connection) and isinstance(error, Exception):
                 raise _Cut(first_line(failure)) from failure
+            if session.shared and (session.wrote or isinstance(failure, psycopg.Error)):
+                # Without a savepoint it cannot be taken back alone.
+                raise Again(first_line(failure)) from failure
             member.result = None
             member.error = mapped(failure if isinstance(error, psycopg.Error) else error)
             if many:
                 session.control("ROLLBACK TO use_case; RELEASE use_case")
-                transaction.back_to(mark)
+            transaction.back_to(mark)
             return False
         finally:
             self._inside.now = False
@@ -353,31 +388,50 @@ class Units:
 
     def _seal(self, transaction: PostgresTransaction) -> str | None:
         """The last statement before a commit; the transaction's id, None where nothing changed."""
-        if transaction.audit.pending or transaction.topics or transaction.earliest is not None:
-            topics = frozenset(transaction.topics)
-            return transaction.audit.stage(self._origin, topics, transaction.earliest)
+        if self._has_news(transaction):
+            row = transaction.session.one(*self._staging(transaction))
+            assert row is not None
+            return str(row[0])
         row = transaction.session.one("SELECT pg_current_xact_id_if_assigned()::text")
         return str(row[0]) if row is not None and row[0] is not None else None
+
+    def _has_news(self, transaction: PostgresTransaction) -> bool:
+        """Whether there is something to stage."""
+        news = transaction.audit.pending or transaction.topics or transaction.earliest is not None
+        return bool(news)
+
+    def _left_something(self, transaction: PostgresTransaction) -> bool:
+        return transaction.session.changed or self._has_news(transaction)
 
     def _commit(self, transaction: PostgresTransaction, xid: str | None) -> bool:
         """Whether the transaction is committed. Raises `Unavailable` where that is not known."""
         session = transaction.session
         first, place = next(iter(transaction.audit.pending), None), self._numbered()
         try:
-            session.control("COMMIT")
+            if session.shared:
+                status = session.commit_shared(*self._staging(transaction))
+            else:
+                session.control("COMMIT")
+                status = session.status
         except psycopg.Error as error:
             if not is_cut(error, session.connection):
                 self._roll_back(transaction)
                 if isinstance(error, RERUN):
                     raise
+                if session.shared:
+                    raise Again(first_line(error)) from error
                 raise mapped(error) from error
             return xid is not None and self._resolve(xid, first, place, first_line(error))
-        if session.status != "COMMIT":
+        if status != "COMMIT":
             raise Unavailable(
-                f"the database answered the commit with {session.status}; nothing was stored; "
-                "try again"
+                f"the database answered the commit with {status}; nothing was stored; try again"
             )
         return True
+
+    def _staging(self, transaction: PostgresTransaction) -> tuple[str, tuple[Any, ...]]:
+        """The last statement before a commit."""
+        topics = frozenset(transaction.topics)
+        return transaction.audit.staging(self._origin, topics, transaction.earliest)
 
     def _resolve(self, xid: str, first: bytes | None, place: int, why: str) -> bool:
         """Ask what became of a transaction whose commit was not answered.

@@ -4,6 +4,27 @@ INSERT INTO decisions (id, workflow, subject, submitter, key, lane, mode, review
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
 ON CONFLICT DO NOTHING;
 
+-- name: insert_all
+INSERT INTO decisions (id, workflow, subject, submitter, key, lane, mode, review_id, settled,
+    expires_at, submitted_at, body, ruling, requester)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],
+    $7::text[], $8::text[], $9::boolean[], $10::bigint[], $11::bigint[], $12::bytea[], $13::bytea[],
+    $14::text[]);
+
+-- name: look
+SELECT a.place, used.it IS NOT NULL, unsettled.it IS NOT NULL, k.key, k.made_at
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[])
+    WITH ORDINALITY AS a (workflow, submitter, key, subject, place)
+LEFT JOIN LATERAL (
+    SELECT true AS it FROM decisions
+    WHERE key = a.key AND workflow = a.workflow AND submitter = a.submitter LIMIT 1
+) AS used ON true
+LEFT JOIN LATERAL (
+    SELECT true AS it FROM decisions
+    WHERE workflow = a.workflow AND subject = a.subject AND NOT settled LIMIT 1
+) AS unsettled ON true
+LEFT JOIN subject_keys AS k ON k.workflow = a.workflow AND k.subject = a.subject;
+
 -- name: get
 SELECT body, ruling, review_id, settled FROM decisions WHERE id = $1;
 

@@ -3,6 +3,13 @@ INSERT INTO grants (id, decision, state, digest, minted_at, valid_until, redeeme
     run, by, finished_at, error, resolved_by, note, replaced_by)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15);
 
+-- name: insert_all
+INSERT INTO grants (id, decision, state, digest, minted_at, valid_until, redeemed_at, lease_until,
+    run, by, finished_at, error, resolved_by, note, replaced_by)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::bigint[],
+    $7::bigint[], $8::bigint[], $9::text[], $10::text[], $11::bigint[], $12::text[], $13::text[],
+    $14::text[], $15::text[]);
+
 -- name: get
 SELECT id, decision, state, digest, minted_at, valid_until, redeemed_at, lease_until, run, by,
     finished_at, error, resolved_by, note, replaced_by

@@ -3,6 +3,10 @@ INSERT INTO outcomes (decision, verdict, release_at, released, grant_id, body)
 VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT (decision) DO NOTHING;
 
+-- name: insert_all
+INSERT INTO outcomes (decision, verdict, release_at, released, grant_id, body)
+SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::boolean[], $5::text[], $6::bytea[]);
+
 -- name: get
 SELECT body, released, grant_id FROM outcomes WHERE decision = $1;
 

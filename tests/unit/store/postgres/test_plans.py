@@ -55,6 +55,11 @@ PLANS: dict[str, str] = {
     "buckets.total": ("series by series_pkey (id); buckets by buckets_pkey (series, key, bucket)"),
     "buckets.whole": "buckets by buckets_pkey (series, key, bucket)",
     "counters.read": "counters by counters_pkey (scope, key, bucket)",
+    "decisions.look": (
+        "decisions by decisions_key (key, workflow, submitter);"
+        " decisions by decisions_open_subject (workflow, subject);"
+        " subject_keys by subject_keys_pkey (workflow, subject)"
+    ),
     "decisions.get": "decisions by decisions_id_key (id)",
     "decisions.take": "decisions by decisions_id_key (id); reviews by reviews_id_key (id)",
     "decisions.lock": "decisions by decisions_id_key (id); reviews by reviews_id_key (id)",

@@ -28,7 +28,7 @@ from handrail.model.outcome import Grant, Outcome
 from handrail.model.people import Person, SubjectKey
 from handrail.model.review import Review, Round, Seat, Vote
 from handrail.model.ruling import Ruling
-from handrail.ports import Store, Transaction
+from handrail.ports import Ahead, Store, Transaction
 from handrail.store.sqlite import SqliteStore
 from handrail.testing import FakeClock
 
@@ -73,6 +73,11 @@ class Script:
         """A script of the block before, that many others of this block refer to."""
         self.person = f"p{dice.randrange(3)}"
         self.coin = dice.random() < 0.5
+        self.ahead: Ahead | None = None
+        """Those that say what they will look up share transactions."""
+        if self.kind is submit and dice.random() < 0.7:
+            subject = self.subject if dice.random() < 0.8 else None
+            self.ahead = Ahead(workflow="w", submitter="bot", key=self.key, subject=subject)
         self.pauses: random.Random | None = None
 
     def __call__(self, tx: Transaction) -> Trace:
@@ -424,6 +429,19 @@ def no_locks_on_values(patch: pytest.MonkeyPatch) -> None:
     from handrail.store.postgres.session import Session
 
     patch.setattr(Session, "hold", lambda self, *value: None)
+    no_locks_before_a_look(patch)
+
+
+def no_locks_before_a_look(patch: pytest.MonkeyPatch) -> None:
+    from handrail.store.postgres import session
+
+    patch.setattr(session, "_ADVISORIES", "SELECT cardinality($1)")
+
+
+def keeps_what_was_looked_up(patch: pytest.MonkeyPatch) -> None:
+    from handrail.store.postgres.session import Session
+
+    patch.setattr(Session, "moved", lambda self, *what: None)
 
 
 def no_locks_on_reviews(patch: pytest.MonkeyPatch) -> None:
@@ -461,13 +479,14 @@ def no_second_run_for_what_was_taken(patch: pytest.MonkeyPatch) -> None:
 
 
 def no_standing(patch: pytest.MonkeyPatch) -> None:
-    from handrail.store.postgres import units
+    from handrail.store.postgres import session, units
 
     for name in ("_BEGIN_SHARED", "_BEGIN_ALONE"):
         text = getattr(units, name)
         for mode in ("ROW SHARE", "EXCLUSIVE"):
             text = text.replace(f"LOCK TABLE standing IN {mode} MODE;", "")
         patch.setattr(units, name, text)
+    patch.setattr(session, "_HOLD_STANDING", "SELECT 1")
 
 
 def no_new_version_of_standing(patch: pytest.MonkeyPatch) -> None:
@@ -489,16 +508,14 @@ def tickets_drawn_early(patch: pytest.MonkeyPatch) -> None:
             assert row is not None
             ticket = row[0]
 
-            def stage(origin: str, topics: frozenset[str], due: int | None) -> str:
-                found = session.one(
-                    "INSERT INTO audit_stage VALUES ($1, $2, $3, $4, $5)"
-                    " RETURNING pg_current_xact_id()::text",
-                    (ticket, self.audit.pending, origin, sorted(topics), due),
-                )
-                assert found is not None
-                return str(found[0])
+            def staging(
+                origin: str, topics: frozenset[str], due: int | None
+            ) -> tuple[str, tuple[Any, ...]]:
+                sql = "INSERT INTO audit_stage VALUES ($1, $2, $3, $4, $5)"
+                params = (ticket, self.audit.pending, origin, sorted(topics), due)
+                return f"{sql} RETURNING pg_current_xact_id()::text", params
 
-            patch.setattr(self.audit, "stage", stage)
+            patch.setattr(self.audit, "staging", staging)
         return mark
 
     patch.setattr(PostgresTransaction, "start", early)
@@ -506,6 +523,8 @@ def tickets_drawn_early(patch: pytest.MonkeyPatch) -> None:
 
 FAULTS = [
     no_locks_on_values,
+    no_locks_before_a_look,
+    keeps_what_was_looked_up,
     no_locks_on_reviews,
     no_locks_on_decisions,
     no_second_run_for_what_was_taken,
