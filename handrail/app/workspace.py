@@ -28,7 +28,7 @@ from handrail.app.policies import PolicyFolder
 from handrail.app.scheduler import Scheduler
 from handrail.app.service import Desk, Service
 from handrail.app.signals import Signals
-from handrail.app.stores import open_store
+from handrail.app.stores import bring_over, open_store
 from handrail.audit.checkpoint import open_checkpoint
 from handrail.audit.entry import decode
 from handrail.audit.tree import Frontier
@@ -143,6 +143,7 @@ class Workspace:
         steps: Steps,
         channels: Sequence[Channel] | None,
         desk: OpenDesk | None,
+        moves: bool,
     ) -> None:
         self.paths = Paths(folder)
         self._lock = lock
@@ -153,6 +154,8 @@ class Workspace:
         lock.say(Owner(pid=os.getpid(), started=now_us()))
         self.signer = read_signer(self.paths.signer)
         self.anchor = FileAnchor(self.paths.anchor)
+        self.moved = bring_over(self.paths.store, self.paths.elsewhere, settings) if moves else None
+        """What this owner moved from the workspace's file into the team's database, if it did."""
         self.store = open_store(
             self.paths.store, self.paths.elsewhere, settings, clock=clock, steps=steps
         )
@@ -213,8 +216,13 @@ class Workspace:
         steps: Steps = no_steps,
         channels: Sequence[Channel] | None = None,
         desk: OpenDesk | None = None,
+        moves: bool = False,
     ) -> Workspace | None:
-        """The workspace, or None where another owner lives."""
+        """The workspace, or None where another owner lives.
+
+        With `moves`, a database that `settings` name takes over what the workspace's own file
+        holds; without, a workspace with a file of its own and another database is a `Conflict`.
+        """
         lock = OwnerLock.take(Paths(folder).lock)
         if lock is None:
             return None
@@ -228,6 +236,7 @@ class Workspace:
                 steps=steps,
                 channels=channels,
                 desk=desk,
+                moves=moves,
             )
         except BaseException:
             lock.release()

@@ -46,7 +46,8 @@ def up(
     """Run the workspace: store, deadlines, webhooks, and the server for people and programs.
 
     Ends on Ctrl-C or SIGTERM; what is under way is finished first. While no admin can sign in it
-    prints a link that makes one, once.
+    prints a link that makes one, once. The first start with --db moves what the workspace's own
+    file holds into the database, which must be empty; the file stays as it is.
     """
     from handrail.app import Paths, Workspace, owner_of
     from handrail.server.local import serve
@@ -60,12 +61,18 @@ def up(
         settings = replace(settings, db=db)
     with _log_to_stderr(plain=dev):
         Paths(folder).make()
-        workspace = Workspace.own(folder, serve=serve, settings=settings)
+        workspace = Workspace.own(folder, serve=serve, settings=settings, moves=True)
         if workspace is None:
             owner = owner_of(folder)
             who = f"process {owner.pid}" if owner is not None else "another process"
             raise Conflict(f"{who} owns {folder}; end it first, or use what it serves")
         with workspace:
+            if workspace.moved is not None:
+                shell.note(
+                    f"moved the store to {workspace.paths.elsewhere.read_text().strip()}: "
+                    f"{workspace.moved.size:,} entries of the log; {workspace.paths.store} is as "
+                    "it was, and no longer used"
+                )
             workspace.policies.refresh(now=True)
 
             def started(server: NetworkServer) -> None:

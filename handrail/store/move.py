@@ -3,7 +3,8 @@
 The log comes over byte by byte: the same entries at the same places, the same nodes and
 checkpoints, so that every proof and anchor of before holds afterwards. Before the commit the log is
 rebuilt from the rows that arrived and held against the source's head. Whatever fails, nothing has
-happened, and the move may be tried again.
+happened, and the move may be tried again. One that was made already, and whose caller never heard
+of it, is recognised by its log.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ class Moved(msgspec.Struct, frozen=True, kw_only=True):
     """What a move brought over."""
 
     rows: dict[str, int]
-    """Rows of each table."""
+    """Rows of each table; empty where they had been moved before."""
     size: int
     """Entries of the log."""
     root: str
@@ -94,7 +95,8 @@ def move(
     """Copy the embedded store at `path` into `schema` of the database at `url`.
 
     Nobody may own the workspace meanwhile (the caller sees to that). `told` hears of each table
-    that was copied. Raises `Conflict` where the target holds something, `NotFound` where there is
+    that was copied. Where the target holds the log of this store, or one that goes on from it,
+    nothing is left to do. Raises `Conflict` where it holds anything else, `NotFound` where there is
     no source, `Unavailable` where either cannot be read or used, or does not fit the other.
     """
     place = Place(url, schema)
@@ -128,6 +130,12 @@ def _move(source: apsw.Connection, target: Session, told: Callable[[str, int], N
     target.control("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 10000")
     # Nobody writes there meanwhile, and nobody who opens it sees half of it.
     target.control(f"LOCK TABLE {', '.join((*TABLES, 'audit_stage'))} IN EXCLUSIVE MODE")
+    head: tuple[int, bytes] = source.execute("SELECT size, root FROM audit_head").fetchone() or (
+        0,
+        Frontier().root(),
+    )
+    if head[0] and _begins_with(target, *head):
+        return Moved(rows={}, size=head[0], root=head[1].hex())
     for table in (*TABLES, "audit_stage"):
         if target.one(f"SELECT 1 FROM {table} LIMIT 1") is not None:
             raise Conflict(
@@ -149,7 +157,6 @@ def _move(source: apsw.Connection, target: Session, told: Callable[[str, int], N
                 f" coalesce(max(seq), 1), max(seq) IS NOT NULL) FROM {table}"
             )
     size, root = _rebuilt(target)
-    head = source.execute("SELECT size, root FROM audit_head").fetchone() or (0, Frontier().root())
     if (size, root) != head:
         raise Unavailable(
             f"the log that arrived has {size} entries and another root than the head of the "
@@ -157,6 +164,17 @@ def _move(source: apsw.Connection, target: Session, told: Callable[[str, int], N
             "was moved"
         )
     return Moved(rows=rows, size=size, root=root.hex())
+
+
+def _begins_with(target: Session, size: int, root: bytes) -> bool:
+    """Whether the first `size` entries of the target's log are the log with that root."""
+    frontier = Frontier()
+    rows = target.pages("SELECT idx, leaf FROM audit_entries WHERE idx > $1 ORDER BY idx LIMIT $2")
+    for index, leaf in rows:
+        if index == size or index != frontier.size:
+            break
+        frontier, _ = frontier.append(leaf)
+    return frontier.size == size and frontier.root() == root
 
 
 def _copy(source: apsw.Connection, target: Session, table: str) -> int:

@@ -218,10 +218,62 @@ def test_a_teams_store_is_the_same_server(
         other = make_workspace(tmp_path / "other")
         assert run(["-w", str(other), "up", "--db", url, "--port", "0"]) == 3
         assert "copy the folder keys/" in capsys.readouterr().err
-    with handrail.open(plain := make_workspace(tmp_path / "plain")) as hr:
-        hr.submit("refund", facts={"order": "1"}, proposal={"amount": 5})
-    assert run(["-w", str(plain), "up", "--db", "postgresql://x/y", "--port", "0"]) == 3
     assert run(["-w", str(make_workspace(tmp_path / "w")), "up", "--db", "mysql://x/y"]) == 2
+
+
+@pytest.mark.needs("postgres")
+def test_the_first_start_with_a_database_moves_the_workspace_into_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make_workspace(tmp_path / "work")
+    with handrail.open(folder, name="prog") as hr:
+        passed = hr.submit("refund", key="a", facts={"order": "1"}, proposal={"amount": 5})
+        held = hr.submit("refund", key="b", facts={"order": "2"}, proposal={"amount": 500})
+    file = folder / "store" / "handrail.db"
+    log = tmp_path / "before"
+    assert run(["-w", str(folder), "audit", "export", str(log)]) == 0
+
+    # A database that cannot be had changes nothing, and only `up` moves.
+    assert run(["-w", str(folder), "up", "--db", "postgresql://127.0.0.1:9/x", "--port", "0"]) == 4
+    monkeypatch.setenv("HANDRAIL_DB", "postgresql://127.0.0.1:9/x")
+    with pytest.raises(Conflict, match="`handrail up --db URL` moves it there"):
+        handrail.open(folder)
+    monkeypatch.delenv("HANDRAIL_DB")
+    assert run(["-w", str(folder), "decisions", "list"]) == 0
+    before = file.read_bytes()
+    capsys.readouterr()
+
+    with postgres.database(postgres.url()) as url:
+        with up(folder, "--db", url) as one:
+            secret = token(folder, "decisions:submit", "decisions:read")
+            with handrail.connect(one.url, secret) as hr:
+                again = hr.submit("refund", key="a", facts={"order": "1"}, proposal={"amount": 5})
+                assert again.decision_id == passed.decision_id
+                new = hr.submit("refund", key="c", facts={"order": "3"}, proposal={"amount": 5})
+            code, errors = one.end()
+            assert code == 0 and "moved the store to postgresql://" in errors
+        assert file.read_bytes() == before
+        # It is this workspace's store from now on, and the log goes on from the one of before.
+        with up(folder) as one:
+            assert "moved" not in one.end()[1]
+        with handrail.open(folder) as hr:
+            ids = {view.decision["id"] for view in hr.decisions()}
+            assert ids == {passed.decision_id, held.decision_id, new.decision_id}
+        anchor = str(log / "checkpoint")
+        verify = ["-w", str(folder), "audit", "verify", "--against-state", "--anchor", anchor]
+        assert run(verify) == 0
+        # A start that died between the move and the note of it is made good by the next.
+        (folder / "store" / "elsewhere").unlink()
+        with up(folder, "--db", url) as one:
+            assert one.end()[0] == 0
+        with handrail.open(folder) as hr:
+            assert len(hr.decisions()) == 3
+        # What another workspace has is never mixed in.
+        with handrail.open(other := make_workspace(tmp_path / "other")) as hr:
+            hr.submit("refund", facts={"order": "1"}, proposal={"amount": 5})
+        capsys.readouterr()
+        assert run(["-w", str(other), "up", "--db", url, "--port", "0"]) == 3
+        assert "only moved into an empty one" in capsys.readouterr().err
 
 
 def test_connect_is_never_a_pass_when_the_server_is_away(tmp_path: Path) -> None:
