@@ -46,6 +46,7 @@ PARTS: dict[str, Callable[[], bool]] = {
     "data": DATA.is_dir,
     "go": _go,
     "postgres": postgres.is_here,
+    "shared": (ROOT.parent / "shared" / "design" / "interfaces.md").is_file,
     "spark": lambda: bool(shutil.which("java") and importlib.util.find_spec("pyspark")),
 }
 """Parts of the outside world a test may need, each with the question whether it is here."""

@@ -336,8 +336,10 @@ def decision_view(known: Known, who: Who) -> DecisionView:
             blind=True,
         )
     runs = may(who, "decisions.read") or who.id in known.thing.submitters
+    plain = msgspec.to_builtins(decision)
+    plain["alternatives"] = list(decision.alternatives)  # as it comes over HTTP
     return DecisionView(
-        decision=msgspec.to_builtins(decision),
+        decision=plain,
         ruling=ruling,
         outcome=known.outcome,
         grant=known.grant if runs else None,

@@ -68,12 +68,12 @@ def gate(
 ) -> None:
     """Judge every row of a file; with --submit the held ones become reviews.
 
-    Rows that cannot be judged go to FILE.bad.jsonl with their number and every reason, and the
-    others are judged all the same: the exit code is 0, and 2 where no row could be judged. A run
-    that was interrupted is simply started again: submitting with the same keys repeats nothing,
-    and with --output it goes on behind the last 100,000 rows that were finished. Aggregates are
-    unknown in a file; the store resolves them for what is submitted. Stored lists are taken as the
-    workspace has them now.
+    Rows that cannot be judged go to NAME.bad.jsonl (of NAME.csv) with their number and every
+    reason, and the others are judged all the same: the exit code is 0, and 2 where no row could be
+    judged. A run that was interrupted is simply started again: submitting with the same keys
+    repeats nothing, and with --output it goes on behind the last 100,000 rows that were finished.
+    Aggregates are unknown in a file; the store resolves them for what is submitted. Stored
+    lists are taken as the workspace has them now.
     """
     from handrail.bulk.judge import plan_columns
     from handrail.bulk.read import open_source

@@ -46,7 +46,7 @@ def record(
 
     Headers become field names as in `handrail gate`; an empty cell is a missing value. A row that
     was recorded before under its key is not counted again, so a longer file of the same rows is
-    simply recorded again. Bad rows go to FILE.bad.jsonl with their number and the reason; the exit
+    simply recorded again. Bad rows go to NAME.bad.jsonl with their number and the reason; the exit
     code is 2 where no row could be recorded.
     """
     from handrail.bulk.read import open_source

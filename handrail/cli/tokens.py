@@ -78,7 +78,7 @@ def make(
 ) -> None:
     """Make a token, and print it this once.
 
-    Scopes: decisions:submit, decisions:read, grants:run, reviews:read, labels:write,
+    Scopes: decisions:submit, decisions:read, grants:run, events:record, reviews:read, labels:write,
     feedback:read, stops:write, policies:propose, policies:apply, audit:read, export:read,
     metrics:read. No token decides.
     """

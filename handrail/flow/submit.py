@@ -237,7 +237,7 @@ def file(tx: Transaction, prepared: Prepared, ports: Ports) -> Ruling:
         confidence=prepared.confidence,
         alternatives=command.alternatives,
         model=command.model,
-        current=command.current,
+        current=None if command.current is None else policy.state(command.current),
         context=command.context,
         links=command.links,
         callback=command.callback,

@@ -14,12 +14,13 @@ from handrail.flow.look import card_now, policy_of, still_missing
 from handrail.flow.ports import Ports
 from handrail.flow.records import audience, commit, handles_of, note, owner_of
 from handrail.flow.who import able, enter, get_review, person_in, review_thing, stake_in
-from handrail.gate import Policy
+from handrail.gate import Policy, Record
 from handrail.model.commands import CastVote, GetReview, Voted
 from handrail.model.errors import BadInput, Conflict
 from handrail.model.ids import new_id
 from handrail.model.modes import Lane, Mode, ReviewKind, ReviewStatus, Said, Verdict
 from handrail.model.people import Actor, Person
+from handrail.model.policy import BadRecord
 from handrail.model.review import Review, Round, Vote
 from handrail.model.ruling import Approval, Ruling
 from handrail.model.wire import check_wire
@@ -198,7 +199,7 @@ def _edited_values(
     """The changed fields in stored form, checked by the frozen policy."""
     lead = _lead(tx, review)
     record = policy.ingest(lead.decision.facts, current.proposal)
-    changed = policy.edit(record, command.edits)
+    changed = _edited(policy, record, command)
     return {name: changed.proposal.get(name) for name in command.edits}
 
 
@@ -207,6 +208,14 @@ def _lead(tx: Transaction, review: Review) -> Filed:
     if lead is None:
         raise Conflict(f"the decision of {review.id} is gone; run `handrail audit verify`")
     return lead
+
+
+def _edited(policy: Policy, record: Record, command: CastVote) -> Record:
+    """The record with what the vote changes. Raises `BadRecord` with pointers into the command."""
+    try:
+        return policy.edit(record, command.edits)
+    except BadRecord as error:
+        raise BadRecord([(f"/edits{where}", what) for where, what in error.problems]) from error
 
 
 def _edit(
@@ -234,7 +243,7 @@ def _edit(
             "a reversal undoes all of what ran; approve or reject it", "/said", status=422
         )
     record = policy.ingest(lead.decision.facts, current.proposal)
-    changed = policy.edit(record, command.edits)
+    changed = _edited(policy, record, command)
     changes = {name: changed.proposal.get(name) for name in command.edits}
     if changed.proposal == current.proposal:
         return review, current, changes

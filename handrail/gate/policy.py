@@ -282,6 +282,19 @@ class Policy:
         """
         return self._read(facts, {} if proposal is None else proposal)
 
+    def state(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The state before an effect, in the form its proposal is stored in, so that what stays as
+        it is does not look changed. What does not fit its field stays as it was given."""
+        try:
+            return {**values, **self._read({}, values).proposal}
+        except BadRecord as error:
+            wrong = {where.split("/")[2] for where, _ in error.problems if where.count("/") > 1}
+        fits = {name: value for name, value in values.items() if val.escape(name) not in wrong}
+        try:
+            return {**values, **self._read({}, fits).proposal}
+        except BadRecord:
+            return dict(values)
+
     def edit(self, record: Record, changes: Mapping[str, Any]) -> Record:
         """The record with a person's changes: only fields named in `review.edit`, typed.
 

@@ -195,3 +195,12 @@ def ruling(**proposal: Any) -> Ruling:
 )
 def test_worse_by_kind_of_value(before: dict[str, Any], after: dict[str, Any], worse: bool) -> None:
     assert POLICY.got_worse(ruling(**before), ruling(**after)) is worse
+
+
+def test_the_state_before_is_read_like_the_proposal() -> None:
+    given = {"price": 5, "plan": {"days": 2}, "fixed": 3.5, "id": "x", "other": [1]}
+    assert NESTED.state(given) == {**given, "price": "5.00"}
+    assert NESTED.state({"price": "5", "note": "a/b"}) == {"price": "5.00", "note": "a/b"}
+    assert NESTED.state({"price": 1000}) == {"price": 1000}, "what does not fit stays as given"
+    assert NESTED.state({"a/b": 1, "price": "7"}) == {"a/b": 1, "price": "7.00"}
+    assert NESTED.state({}) == {}
