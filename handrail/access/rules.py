@@ -192,7 +192,7 @@ def _rule(what: type[Command] | str | Rule) -> Rule:
 def _why_not(who: Who, rule: Rule, thing: Thing) -> str | None:
     """Why it is refused, or None where it is allowed."""
     if rule.people and who.program:
-        return no_program(who.name)
+        return no_program(who)
     if thing.workflow is not None and not who.within(thing.workflow):
         where = ", ".join(who.workflows)
         return f"the token {who.name} is for {where}; this is {thing.workflow}"
@@ -216,9 +216,12 @@ def _why_not(who: Who, rule: Rule, thing: Thing) -> str | None:
     return None
 
 
-def no_program(name: str) -> str:
+def no_program(who: Who) -> str:
     """What a program is told that does what only people do."""
-    return f"{name!r} is a program; only a person decides. Name one with --as or `person=`"
+    told = f"{who.name!r} is a program; only a person decides"
+    if who.via is Via.TOKEN:
+        return f"{told}, and no token does: sign in at the desk"
+    return f"{told}. Name one with --as or `person=`"
 
 
 def _missing(who: Who, rule: Rule, held: list[Way], thing: Thing) -> str:
@@ -229,7 +232,7 @@ def _missing(who: Who, rule: Rule, held: list[Way], thing: Thing) -> str:
     if held:
         return f"{who.name} has no part in this, and that is what it takes"
     rights = [way.right for way in rule.ways]
-    what = "; or ".join(RIGHTS.get(right, right) for right in rights) or "do this"
+    what = ", or ".join(RIGHTS.get(right, right) for right in rights) or "do this"
     if who.via is Via.TOKEN:
         scopes = [name for name, scope in SCOPES.items() if scope.rights & set(rights)]
         able = f"scopes with that right: {', '.join(scopes)}" if scopes else "no token may"

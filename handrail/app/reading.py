@@ -16,7 +16,7 @@ from handrail.app.stores import open_store, place_of
 from handrail.app.workspace import Paths
 from handrail.audit.events import Difference
 from handrail.channels import FileAnchor
-from handrail.flow import Ports, Replayed, Shelf, against_state, filled, replay
+from handrail.flow import Ports, Replayed, Shelf, against_state, filled, lacking, replay
 from handrail.gate import Policy
 from handrail.model.errors import NotFound
 from handrail.model.ruling import Ruling
@@ -76,6 +76,11 @@ class Reading:
         """The policy with what its stored lists hold now."""
         ports = Ports(store=self._store, shelf=Shelf(), secret=b"")
         return self.read(lambda tx: filled(tx, ports, policy))
+
+    def lacking(self) -> list[str]:
+        """What the policies that rule ask of people, and nobody there is can give; sentences."""
+        ports = Ports(store=self._store, shelf=Shelf(), secret=b"")
+        return self.read(lambda tx: [str(one) for one in lacking(tx, ports)])
 
     def replayed(self, *, hindsight: bool = False) -> list[Replayed]:
         """Every stored decision ruled once more; see `handrail.flow.replay`."""

@@ -36,8 +36,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 def doctor(ctx: typer.Context) -> None:
     """Look whether everything is well.
 
-    Workspace, owner, store, log, anchors, policies, reviews, runs in doubt and notices. Only
-    reads. Exits with 1 where something is wrong.
+    Workspace, owner, store, log, anchors, policies, people, reviews, runs in doubt, notices.
+    Only reads. Exits with 1 where something is wrong.
     """
     from handrail.app.reading import read_store
 
@@ -102,18 +102,20 @@ def _policy_files(folder: Path) -> list[Finding]:
     from handrail.cli.check import reader
     from handrail.cli.shell import POLICIES
     from handrail.gate import check
+    from handrail.packs.checks import CHECKS
 
     found: list[Finding] = []
     valid = 0
     for path in sorted((folder / POLICIES).glob("*.y*ml")):
         try:
-            mistakes = check(path.read_bytes(), path=str(path), read_file=reader(path))
+            text, read = path.read_bytes(), reader(path)
+            mistakes = check(text, path=str(path), read_file=read, checks=CHECKS)
         except OSError as error:
             found.append(Finding(name=f"policy {path.name}", ok=False, text=str(error)))
             continue
         if mistakes:
-            text = f"{mistakes[0]}" + (f" (and {len(mistakes) - 1} more)" * (len(mistakes) > 1))
-            found.append(Finding(name=f"policy {path.name}", ok=False, text=text))
+            more = f" (and {len(mistakes) - 1} more)" if len(mistakes) > 1 else ""
+            found.append(Finding(name=f"policy {path.name}", ok=False, text=f"{mistakes[0]}{more}"))
         else:
             valid += 1
     return [Finding(name="policy files", ok=True, text=f"{valid} valid"), *found]
@@ -143,6 +145,7 @@ def _store(reading: Reading, folder: Path) -> list[Finding]:
     counts = reading.read(lambda tx: _counts(tx, now))
     found += [
         Finding(name="active policies", ok=True, text=counts["policies"]),
+        _people(reading),
         Finding(name="drafts", ok=True, text=reading.read(lambda tx: _drafts(tx, folder))),
         Finding(
             name="reviews",
@@ -169,6 +172,16 @@ def _store(reading: Reading, folder: Path) -> list[Finding]:
         ),
     ]
     return found
+
+
+def _people(reading: Reading) -> Finding:
+    """Whether somebody is there for what the policies ask of people."""
+    lacking = reading.lacking()
+    return Finding(
+        name="people",
+        ok=not lacking,
+        text="; ".join(lacking) or "somebody is there for whatever the policies ask of people",
+    )
 
 
 def _aggregates(tx: Any) -> Finding:
@@ -202,8 +215,9 @@ def _aggregates(tx: Any) -> Finding:
 
 
 def _drafts(tx: Any, folder: Path) -> str:
-    """Policy files that say something else than what is active."""
+    """Policy files that say something else than what is active, and what makes them rule."""
     from handrail.cli.shell import POLICIES
+    from handrail.flow import alone
 
     active: dict[str, str] = {}
     for workflow in tx.policies.workflows():
@@ -216,7 +230,10 @@ def _drafts(tx: Any, folder: Path) -> str:
         for path in sorted((folder / POLICIES).glob("*.y*ml"))
         if path.read_text("utf-8", "replace") != active.get(path.name)
     ]
-    return f"{', '.join(drafts)}: active from the next submit on" if drafts else "none"
+    if not drafts:
+        return "none"
+    how = "active from the next submit on" if alone(tx) else "`handrail policy propose` asks for it"
+    return f"{', '.join(drafts)}: {how}"
 
 
 def _counts(tx: Any, now: int) -> dict[str, Any]:
@@ -257,7 +274,8 @@ def _log(reading: Reading, now: int) -> Finding:
         return Finding(
             name="log",
             ok=False,
-            text=f"{size:,} entries, but {last.size:,} were anchored: the database was put back",
+            text=f"{size:,} entries, but {last.size:,} were anchored: the database was put "
+            "back; `handrail audit accept-restore --reason …` goes on with it",
         )
     text = f"{size:,} entries, {last.size:,} anchored {span(age)} ago"
     return Finding(name="log", ok=last.size == size or age < STALE_ANCHOR_US, text=text)

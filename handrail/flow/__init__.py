@@ -36,6 +36,7 @@ from handrail.flow.queries import (
     read_outcome,
     show_review,
 )
+from handrail.flow.readiness import lacking
 from handrail.flow.reading import get_checkpoint, list_entries, prove_entry
 from handrail.flow.record import record
 from handrail.flow.refusals import told
@@ -61,6 +62,7 @@ from handrail.flow.tokens import list_tokens, make_token, revoke_token
 from handrail.flow.trials import list_trials
 from handrail.flow.undo import undo
 from handrail.flow.vote import cast_vote
+from handrail.flow.who import alone
 from handrail.flow.withdraw import withdraw
 from handrail.model import commands as c
 from handrail.model.people import Actor
@@ -136,6 +138,7 @@ __all__ = [
     "accept_restore",
     "activate",
     "against_state",
+    "alone",
     "astray",
     "call_back",
     "checkpoint",
@@ -143,6 +146,7 @@ __all__ = [
     "deliver",
     "filled",
     "has_admin",
+    "lacking",
     "let_go",
     "mend",
     "read_policy",

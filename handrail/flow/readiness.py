@@ -45,6 +45,19 @@ def remarks(
     return found
 
 
+def lacking(tx: Transaction, ports: Ports) -> list[Remark]:
+    """Where a policy that rules asks for somebody, and nobody there is is that."""
+    if alone(tx):
+        return []
+    people = [person for person in tx.people.all() if person.active]
+    found: list[Remark] = []
+    for workflow in tx.policies.workflows():
+        policy = ports.shelf.active(tx, workflow)
+        found += _rules(policy, people)
+        found += _routes(policy, people, ports.hours)
+    return [one for one in found if one.refuses]
+
+
 def refuse(found: Iterable[Remark]) -> tuple[str, ...]:
     """The warnings among the remarks. Raises `BadInput` where one refuses, with all that do."""
     remarked = list(found)
@@ -226,4 +239,4 @@ def _limit(person: Person, workflow: str) -> Decimal | None:
     return None if text is None else Decimal(text)
 
 
-__all__ = ["refuse", "remarks"]
+__all__ = ["lacking", "refuse", "remarks"]

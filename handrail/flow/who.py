@@ -51,7 +51,7 @@ def actor_id(tx: Transaction, actor: Actor) -> str:
 def person_in(who: Who) -> Person:
     """The person who acts. Raises `Denied` for a program."""
     if who.person is None:
-        raise Denied(no_program(who.name))
+        raise Denied(no_program(who))
     return who.person
 
 

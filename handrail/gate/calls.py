@@ -31,9 +31,9 @@ from handrail.gate.scope import (
     Type,
     binary,
     literal_type,
-    nearest,
 )
 from handrail.gate.syntax import Expr
+from handrail.model.text import nearest
 
 MAX_PATTERN = 500
 """Longest regular expression, characters."""

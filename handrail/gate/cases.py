@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from handrail.gate.checker import nearest
 from handrail.gate.draft import DraftCase
 from handrail.gate.reader import Reader
 from handrail.gate.source import Node
 from handrail.model.errors import BadInput
 from handrail.model.policy import BadRecord
 from handrail.model.ruling import Ruling
+from handrail.model.text import nearest
 
 if TYPE_CHECKING:
     from handrail.gate.policy import Policy

@@ -30,10 +30,10 @@ from handrail.gate.scope import (
     Type,
     binary,
     literal_type,
-    nearest,
 )
 from handrail.gate.source import lookalike
 from handrail.gate.syntax import METHODS, Expr
+from handrail.model.text import nearest
 
 __all__ = [
     "BOOL",
@@ -47,7 +47,6 @@ __all__ = [
     "Scope",
     "Symbol",
     "Type",
-    "nearest",
 ]
 
 

@@ -6,7 +6,7 @@ import json
 import re
 from decimal import Decimal
 
-from handrail.gate.checker import Checker, Fault, nearest
+from handrail.gate.checker import Checker, Fault
 from handrail.gate.declare import Declarations
 from handrail.gate.draft import DraftRemember, DraftRule, DraftTiers, Row
 from handrail.gate.sentence import Sentence, compile_sentence
@@ -16,6 +16,7 @@ from handrail.gate.syntax import Expr, ExprError, parse
 from handrail.model.modes import Lane, Mode, OnUnknown, Severity, Silence
 from handrail.model.policy import RouteLine, Sampling
 from handrail.model.ruling import Approval, Route
+from handrail.model.text import nearest
 
 MAX_RULES = 1_000
 """Most rules (matrix rows included) of one policy."""

@@ -10,7 +10,7 @@ from fractions import Fraction
 from typing import Any
 
 from handrail.gate import values as val
-from handrail.gate.checker import ERROR, NUMBERS, Checker, NamedList, Symbol, Type, nearest
+from handrail.gate.checker import ERROR, NUMBERS, Checker, NamedList, Symbol, Type
 from handrail.gate.draft import DraftCheck, DraftValue, Plan
 from handrail.gate.language import FUNCTIONS, KINDS, NORMAL_FORMS
 from handrail.gate.scope import Table, kept
@@ -31,6 +31,7 @@ from handrail.gate.source import Node, lookalike, shorten
 from handrail.gate.syntax import RESERVED, Expr, ExprError, parse
 from handrail.model.canonical import digest
 from handrail.model.policy import Field
+from handrail.model.text import nearest
 from handrail.model.versions import items_digest
 
 MAX_LIST_BYTES = 4 * 1024 * 1024

@@ -7,7 +7,7 @@ from datetime import date
 from typing import Any
 
 from handrail.gate import values as val
-from handrail.gate.checker import Symbol, Type, nearest
+from handrail.gate.checker import Symbol, Type
 from handrail.gate.clockwork import Clockwork
 from handrail.gate.consequences import Consequences
 from handrail.gate.declare import type_of
@@ -18,6 +18,7 @@ from handrail.gate.source import Node
 from handrail.model.modes import Lane, Mode
 from handrail.model.policy import IfOpen
 from handrail.model.ruling import Approval, Checked
+from handrail.model.text import nearest
 
 _WORKFLOW = re.compile(r"[a-z][a-z0-9-]{0,62}", re.ASCII)
 

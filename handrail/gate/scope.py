@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
-import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
@@ -193,13 +191,6 @@ class Scope:
         if text not in self.sought:
             self.sought[text] = Sought(self.slot(), self.slot())
         return self.sought[text]
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """`did you mean …?` for a misspelt name, or nothing."""
-    lowered = {item.lower(): item for item in itertools.islice(known, 600)}
-    close = difflib.get_close_matches(name.lower(), lowered, n=1, cutoff=0.6)
-    return f"did you mean `{lowered[close[0]]}`?" if close else ""
 
 
 def literal_type(const: Decimal | Fraction) -> Type:

@@ -8,8 +8,9 @@ from decimal import ROUND_HALF_UP, Context, Decimal
 from fractions import Fraction
 from typing import Any
 
-from handrail.gate.scope import ERROR, NUMBERS, Fault, Scope, Type, nearest
+from handrail.gate.scope import ERROR, NUMBERS, Fault, Scope, Type
 from handrail.gate.values import render_timestamp
+from handrail.model.text import nearest
 
 MAX_SENTENCE = 1_000
 """Longest sentence as written, characters."""

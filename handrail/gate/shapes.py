@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from handrail.gate import values as val
-from handrail.gate.checker import Fault, nearest
+from handrail.gate.checker import Fault
 from handrail.gate.draft import Draft
 from handrail.gate.language import INSTEAD, SECTIONS
 from handrail.gate.source import Node, shorten
 from handrail.model.errors import Mistake
+from handrail.model.text import nearest
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}", re.ASCII)
 """Fields, values, lists and aggregates."""

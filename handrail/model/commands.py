@@ -22,6 +22,7 @@ from handrail.model.outcome import Grant, Outcome, Receipt, Redeemed
 from handrail.model.people import Person
 from handrail.model.review import Card
 from handrail.model.ruling import Ruling
+from handrail.model.text import nearest
 from handrail.model.versions import (
     DraftState,
     Evidence,
@@ -833,4 +834,43 @@ def read_command(kind: type[C], fields: Any, *, strict: bool = True) -> C:
                     break
                 pointer += "/" + (index or escape_pointer(name))
             text = text[: found.start()]
-        raise BadInput(f"{text}; see the fields of {kind.__name__}", pointer) from error
+        raise _unfit(text, pointer, kind) from error
+
+
+def _unfit(text: str, pointer: str, kind: type[Command]) -> BadInput:
+    """What the conversion found wrong, in our words: what is, what was expected, what to do."""
+    if found := _NO_FIELD.fullmatch(text):
+        name = found[1]
+        known = kind.__struct_encode_fields__ if not pointer else ()
+        close = nearest(name, known)
+        expected = f"; expected one of {', '.join(known)}" if known else ""
+        return BadInput(
+            f"no such field{expected}; {close or 'leave it out'}",
+            f"{pointer}/{escape_pointer(name)}",
+        )
+    if found := _NO_VALUE.fullmatch(text):
+        return BadInput(
+            f"{found[1]} is missing; give it a value", f"{pointer}/{escape_pointer(found[1])}"
+        )
+    if found := _OTHER_TYPE.fullmatch(text):
+        wanted, given = (
+            " or ".join(_TYPES.get(one, one) for one in side.split(" | "))
+            for side in found.groups()
+        )
+        return BadInput(f"this is {given}; expected {wanted}", pointer)
+    return BadInput(f"{text}; see the fields of {kind.__name__}", pointer)
+
+
+_NO_FIELD = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
+_NO_VALUE = re.compile(r"Object missing required field `(.*)`", re.DOTALL)
+_OTHER_TYPE = re.compile(r"Expected `([^`]+)`, got `([^`]+)`")
+_TYPES = {
+    "str": "text",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "object": "an object",
+    "array": "a list",
+    "null": "nothing",
+}
+"""How messages about types name them."""

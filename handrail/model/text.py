@@ -8,8 +8,10 @@ number: `<U+202E>`. Every surface shows the text of others through here.
 
 from __future__ import annotations
 
+import itertools
 import json
 import unicodedata
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -29,6 +31,15 @@ MARKS = 4
 def counted(number: int, word: str) -> str:
     """A number of things: `1 rule`, `1,200 rules`."""
     return f"{number:,} {word}" if number == 1 else f"{number:,} {word}s"
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """`did you mean …?` for a misspelt name, or nothing."""
+    import difflib
+
+    lowered = {item.lower(): item for item in itertools.islice(known, 600)}
+    close = difflib.get_close_matches(name.lower(), lowered, n=1, cutoff=0.6)
+    return f"did you mean `{lowered[close[0]]}`?" if close else ""
 
 
 def visible(text: str, *, lines: bool = False) -> str:

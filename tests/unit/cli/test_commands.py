@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import typer.main
 
+from handrail.access import SCOPES
 from handrail.cli.commands import COMMANDS, app, run
 from tests.unit.cli.conftest import Line
 from tests.workspace import REFUND, make_workspace
@@ -392,7 +393,30 @@ def test_the_doctor_names_files_that_are_not_active_yet(line: Line) -> None:
     assert "drafts: none" in (line("doctor"), line.out)[1]
     (line.workspace / "policies" / "refund.yaml").write_text(REFUND.replace("100 USD", "100 $"))
     assert line("doctor") == 0
-    assert "drafts: refund.yaml" in line.out
+    assert "drafts: refund.yaml: active from the next submit on" in line.out
+    for name in ("ann", "ben"):
+        assert line("users", "add", name, "--holds", "team:ops") == 0
+    (line.workspace / "policies" / "refund.yaml").write_text(REFUND.replace("100 USD", "USD 100"))
+    line("doctor")
+    assert "drafts: refund.yaml: `handrail policy propose` asks for it" in line.out
+
+
+def test_the_doctor_knows_the_checks_of_the_packs(line: Line) -> None:
+    policy = Path(__file__).parents[3] / "docs" / "policies" / "support-reply.yaml"
+    (line.workspace / "policies" / policy.name).write_bytes(policy.read_bytes())
+    assert line("check") == 0
+    assert line("doctor") == 0, line.out
+
+
+def test_the_doctor_finds_a_route_that_leads_to_nobody(line: Line) -> None:
+    line.held()
+    for name in ("ann", "ben"):
+        assert line("users", "add", name, "--holds", "team:op") == 0  # the s is missing
+    assert line("doctor") == 1
+    assert "WRONG people: " in line.out
+    assert "no active person is team:ops" in line.out
+    assert line("users", "add", "ann", "--holds", "team:ops") == 0
+    assert line("doctor") == 0
 
 
 def test_a_healthy_workspace(line: Line) -> None:
@@ -751,3 +775,8 @@ def test_a_replay_is_what_happened_and_hindsight_is_not(
     assert "2 decisions, 1 with other figures, 1 in another lane" in line.out
     found = line.json("decisions", "replay", "--hindsight")
     assert found["lane"] == ["pass", "hold"] and found["aggregates"]["rows"] == [1, 2]
+
+
+def test_the_help_of_tokens_names_every_scope(line: Line) -> None:
+    assert line("tokens", "make", "--help") == 0
+    assert [scope for scope in SCOPES if scope not in " ".join(line.out.split())] == []
