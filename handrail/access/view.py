@@ -30,6 +30,7 @@ from handrail.model.decision import Decision
 from handrail.model.feedback import Label
 from handrail.model.modes import GrantState, ReviewStatus
 from handrail.model.outcome import Grant, Outcome
+from handrail.model.policy import Input
 from handrail.model.review import Act, Card, Review, Round, Seat, Vote
 from handrail.model.ruling import Approval, Ruling
 
@@ -72,6 +73,8 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     reasons: dict[str, str]
     editable: tuple[str, ...]
     fields: dict[str, dict[str, Any]]
+    inputs: tuple[Input, ...]
+    edit_schema: dict[str, Any] | None
     proposed: tuple[str, ...]
     """Names of the fields that come from the proposal, or are derived from it."""
     choices: tuple[str, ...]
@@ -158,6 +161,8 @@ def view(shown: Shown, who: Who, secret: bytes) -> Card:
             reasons=shown.reasons,
             editable=shown.editable,
             fields=shown.fields,
+            inputs=shown.inputs,
+            edit_schema=shown.edit_schema,
             choices=shown.choices,
             may=_may(shown, who),
             requester=lead.requester,
@@ -228,6 +233,8 @@ def view(shown: Shown, who: Who, secret: bytes) -> Card:
         reasons=shown.reasons,
         editable=shown.editable,
         fields=shown.fields,
+        inputs=shown.inputs,
+        edit_schema=shown.edit_schema,
         choices=shown.choices,
         requester=lead.requester,
         holder=handle(seat.holder, seat.holder) if seat else None,

@@ -36,7 +36,7 @@ from handrail.model.commands import (
 from handrail.model.decoding import convert
 from handrail.model.errors import Conflict, HandrailError
 from handrail.model.modes import Said
-from handrail.model.policy import Field
+from handrail.model.policy import Field, Input
 from handrail.model.review import Card
 
 QUEUE = 50
@@ -418,6 +418,7 @@ class Desk:
             return
         changes: dict[str, Any] = {}
         names = list(card.editable)
+        inputs = {one.name: one for one in card.inputs}
 
         def ask_for(place: int) -> None:
             if place == len(names):
@@ -425,6 +426,7 @@ class Desk:
                 return
             name = names[place]
             field = convert(card.fields.get(name, {"name": name, "kind": "string"}), Field)
+            asked = inputs.get(name, Input(name=name, shape="text", low=field.low, high=field.high))
             now_is = (card.proposal or {}).get(name)
 
             def entered(text: str) -> None:
@@ -432,7 +434,7 @@ class Desk:
                 ask_for(place + 1)
 
             self._form = _Line(
-                f"{visible(name)} [{value_text(now_is)}] {_bounds(field)}",
+                f"{visible(name)} [{value_text(now_is)}] {_bounds(field, asked)}",
                 entered,
                 lambda: ask_for(place + 1),
             )
@@ -633,19 +635,21 @@ class Desk:
         return [Text(KEYS, style="dim")]
 
 
-def _bounds(field: Field) -> str:
+def _bounds(field: Field, asked: Input) -> str:
     """What a field takes, in words."""
     parts = [field.kind]
-    if field.members:
-        parts = [" | ".join(visible(member) for member in field.members[:8])]
+    if asked.shape == "select":
+        parts = [" | ".join(visible(choice) for choice in asked.choices[:8])]
+    elif asked.shape in ("date", "time", "email"):
+        parts = [asked.shape]
     if field.places is not None:
         parts.append(f"{field.places} places")
     if field.unit:
         parts.append(visible(field.unit))
-    if field.low is not None:
-        parts.append(f"from {field.low}")
-    if field.high is not None:
-        parts.append(f"to {field.high}")
+    if asked.low is not None:
+        parts.append(f"from {asked.low}")
+    if asked.high is not None:
+        parts.append(f"to {asked.high}")
     return "(" + ", ".join(parts) + ")"
 
 

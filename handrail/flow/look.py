@@ -103,6 +103,8 @@ def load(tx: Transaction, ports: Ports, review: Review, who: Who | None = None) 
             for field in policy.fields
             if field.name in policy.edit_fields
         },
+        inputs=() if filed[0].decision.reverses else policy.inputs,
+        edit_schema=policy.edit_schema,
         proposed=proposed,
         choices=policy.choices,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -48,10 +48,85 @@ def cast_vote(command: CastVote, actor: Actor, ports: Ports) -> Voted:
         raise BadInput(f"{said.value} changes nothing; say edit to change fields", "/edits")
     if command.seconds is not None and not 0 <= command.seconds < 10**7:
         raise BadInput("expected 0 to 10,000,000 seconds", "/seconds")
-    return ports.store.write(lambda tx: _vote(tx, command, said, actor, ports))
+    looked = None
+    if said is Said.EDIT:
+        looked = ports.store.read(lambda tx: _before(tx, command, ports))
+    return ports.store.write(lambda tx: _vote(tx, command, said, actor, ports, looked))
 
 
-def _vote(tx: Transaction, command: CastVote, said: Said, actor: Actor, ports: Ports) -> Voted:
+class _Looked(NamedTuple):
+    """What a JSON Schema said of an edit before the transaction, where nobody waits for it."""
+
+    round: int
+    """The round it was looked at for."""
+    wrong: BadRecord | None
+
+
+def _before(tx: Transaction, command: CastVote, ports: Ports) -> _Looked | None:
+    """Whether the edit fits the schema; None where there is nothing to look at. Tells nobody: who
+    may not vote hears of that first."""
+    review = tx.reviews.get(command.review_id)
+    if review is None or review.status is not ReviewStatus.OPEN:
+        return None
+    current = tx.reviews.round(review.id, review.round)
+    policy = policy_of(tx, ports, current)
+    lead = tx.decisions.get(review.lead)
+    if policy.edit_schema is None or lead is None:
+        return None
+    try:
+        policy.edit(policy.ingest(lead.decision.facts, current.proposal), command.edits)
+    except BadRecord as error:
+        return _Looked(review.round, error)
+    return _Looked(review.round, None)
+
+
+def _edited(
+    policy: Policy,
+    record: Record,
+    command: CastVote,
+    round_: int,
+    looked: _Looked | None,
+    *,
+    blind: bool,
+) -> Record:
+    """The record as edited. Raises `BadRecord` with pointers into the vote.
+
+    A blind seat hears of its own values only: what it did not enter is what it has not seen.
+    """
+    try:
+        if looked is None or looked.round != round_:
+            return policy.edit(record, command.edits)
+        if looked.wrong is not None:
+            raise looked.wrong
+        return policy.edit(record, command.edits, fits=True)
+    except BadRecord as error:
+        problems: dict[tuple[str, str], None] = {}
+        for where, what in error.problems:
+            if blind and not _entered(command.edits, where):
+                where, what = "", "does not fit together with what is proposed"
+            problems[f"/edits{where}", what] = None
+        raise BadRecord(list(problems)) from error
+
+
+def _entered(edits: Any, pointer: str) -> bool:
+    """Whether a pointer leads to a value that was entered, or into one."""
+    for step in pointer.split("/")[1:]:
+        if not isinstance(edits, dict):
+            return True
+        if step not in edits:
+            return False
+        edits = edits[step]
+    return not isinstance(edits, dict)
+
+
+def _vote(
+    tx: Transaction,
+    command: CastVote,
+    said: Said,
+    actor: Actor,
+    ports: Ports,
+    looked: _Looked | None,
+) -> Voted:
     who = enter(tx, actor)
     person = person_in(who)
     review = get_review(tx, command.review_id)
@@ -92,11 +167,11 @@ def _vote(tx: Transaction, command: CastVote, said: Said, actor: Actor, ports: P
                 mine=tx.reviews.seat(review.id, review.round, person.id),
             )
             review, current, changes = _edit(
-                tx, ports, policy, review, current, person, command, blind=blind
+                tx, ports, policy, review, current, person, command, looked, blind=blind
             )
             edited = current.proposal
     elif said is Said.EDIT:
-        changes = _edited_values(tx, policy, review, current, command)
+        changes = _edited_values(tx, policy, review, current, command, looked)
     vote = Vote(
         id=new_id("v", tx.now()),
         review=review.id,
@@ -194,12 +269,17 @@ def _check_reason(policy: Policy, reason: str | None, said: Said) -> None:
 
 
 def _edited_values(
-    tx: Transaction, policy: Policy, review: Review, current: Round, command: CastVote
+    tx: Transaction,
+    policy: Policy,
+    review: Review,
+    current: Round,
+    command: CastVote,
+    looked: _Looked | None,
 ) -> dict[str, Any]:
     """The changed fields in stored form, checked by the frozen policy."""
     lead = _lead(tx, review)
     record = policy.ingest(lead.decision.facts, current.proposal)
-    changed = _edited(policy, record, command)
+    changed = _edited(policy, record, command, review.round, looked, blind=False)
     return {name: changed.proposal.get(name) for name in command.edits}
 
 
@@ -210,14 +290,6 @@ def _lead(tx: Transaction, review: Review) -> Filed:
     return lead
 
 
-def _edited(policy: Policy, record: Record, command: CastVote) -> Record:
-    """The record with what the vote changes. Raises `BadRecord` with pointers into the command."""
-    try:
-        return policy.edit(record, command.edits)
-    except BadRecord as error:
-        raise BadRecord([(f"/edits{where}", what) for where, what in error.problems]) from error
-
-
 def _edit(
     tx: Transaction,
     ports: Ports,
@@ -226,6 +298,7 @@ def _edit(
     current: Round,
     person: Person,
     command: CastVote,
+    looked: _Looked | None,
     *,
     blind: bool,
 ) -> tuple[Review, Round, dict[str, Any]]:
@@ -243,7 +316,7 @@ def _edit(
             "a reversal undoes all of what ran; approve or reject it", "/said", status=422
         )
     record = policy.ingest(lead.decision.facts, current.proposal)
-    changed = _edited(policy, record, command)
+    changed = _edited(policy, record, command, review.round, looked, blind=blind)
     changes = {name: changed.proposal.get(name) for name in command.edits}
     if changed.proposal == current.proposal:
         return review, current, changes

@@ -13,7 +13,9 @@ import msgspec
 
 from handrail.gate.draft import Draft, DraftCase, DraftRemember, DraftRule, DraftTiers
 from handrail.gate.policy import Policy
+from handrail.gate.schema import EditSchema
 from handrail.gate.series import Aggregate
+from handrail.gate.source import shorten
 from handrail.gate.syntax import Expr
 from handrail.model.canonical import canonical_bytes
 from handrail.model.errors import BadInput
@@ -123,6 +125,13 @@ def _sections(old: Policy, new: Policy) -> Iterable[Change]:
         yield from _plain(
             part, _names(getattr(old, name)), _names(getattr(new, name)), decides=False
         )
+    yield from _plain(
+        "edit schema",
+        _schema(before.edit_schema),
+        _schema(after.edit_schema),
+        decides=False,
+        words=shorten,
+    )
     for part in ("if_approved", "if_rejected"):
         ours, theirs = getattr(before, part), getattr(after, part)
         yield from _plain(part, ours and ours.text, theirs and theirs.text, decides=False)
@@ -258,6 +267,10 @@ def _span(us: int | None) -> str:
         if seconds >= size and seconds % size == 0:
             return f"{seconds / size:.0f}{unit}"
     return f"{seconds:g}s"
+
+
+def _schema(schema: EditSchema | None) -> str | None:
+    return None if schema is None else canonical_bytes(schema.to_json()).decode()
 
 
 def _share(share: float) -> str:

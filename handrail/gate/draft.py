@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from dataclasses import field as made
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from handrail.gate import values as val
 from handrail.gate.every import Every
@@ -16,6 +16,9 @@ from handrail.gate.syntax import Expr
 from handrail.model.modes import Mode, OnUnknown, Severity
 from handrail.model.policy import Field, IfOpen, RouteLine, Sampling
 from handrail.model.ruling import Approval
+
+if TYPE_CHECKING:
+    from handrail.gate.schema import EditSchema
 
 DEFAULT_UNDO_US = 10_000_000
 """`review.undo` where the policy says nothing, µs."""
@@ -152,6 +155,7 @@ class Draft:
     routes: list[RouteLine] = made(default_factory=list)
     reasons: dict[str, str] = made(default_factory=dict)
     edit: tuple[str, ...] = ()
+    edit_schema: EditSchema | None = None
     choices: tuple[str, ...] = ()
     if_approved: Sentence | None = None
     if_rejected: Sentence | None = None

@@ -309,7 +309,12 @@ ROUTE = (
 
 REVIEW = (
     Key("reasons", "reason codes of edit, reject and escalate, each with its words", _map(_TEXT)),
-    Key("edit", "fields `from: proposal` that a person may change", _NAMES),
+    Key(
+        "edit",
+        "fields `from: proposal` that a person may change, or a JSON Schema (2020-12) whose "
+        "`properties` are such fields",
+        {"anyOf": [_NAMES, {"type": "object"}]},
+    ),
     Key("choices", "labels a person chooses from", _list(_TEXT)),
     Key("if_approved", "sentence: what happens then", _TEXT),
     Key("if_rejected", "sentence: what happens then", _TEXT),

@@ -35,6 +35,7 @@ from handrail.gate.every import Every
 from handrail.gate.ingest import Ingest, is_mapping
 from handrail.gate.outside import Given, Outside
 from handrail.gate.reader import Reader
+from handrail.gate.schema import input_of
 from handrail.gate.scope import kept
 from handrail.gate.series import Aggregate, Series
 from handrail.gate.shapes import TooMany
@@ -49,6 +50,7 @@ from handrail.model.policy import (
     Bucket,
     Field,
     IfOpen,
+    Input,
     Record,
     RouteLine,
     Rule,
@@ -113,6 +115,10 @@ class Policy:
     """Reason code → what a person reads."""
     edit_fields: tuple[str, ...]
     """Fields a person may edit: `review.edit`."""
+    edit_schema: dict[str, Any] | None
+    """The JSON Schema that an edited proposal has to fit; None where the fields say it all."""
+    inputs: tuple[Input, ...]
+    """How a form asks for each of the fields that may be edited."""
     choices: tuple[str, ...]
     sampling: Sampling
     lists: dict[str, tuple[Any, ...]]
@@ -161,6 +167,13 @@ class Policy:
         self.routes = tuple(draft.routes)
         self.reasons = draft.reasons
         self.edit_fields = draft.edit
+        schema = draft.edit_schema
+        self.edit_schema = None if schema is None else schema.to_json()
+        self.inputs = (
+            tuple(input_of(draft.fields[name]) for name in draft.edit)
+            if schema is None
+            else schema.inputs(draft.fields)
+        )
         self.choices = draft.choices
         self.sampling = draft.sampling
         self.lists = {name: named.items for name, named in draft.lists.items()}
@@ -295,11 +308,13 @@ class Policy:
         except BadRecord:
             return dict(values)
 
-    def edit(self, record: Record, changes: Mapping[str, Any]) -> Record:
+    def edit(self, record: Record, changes: Mapping[str, Any], *, fits: bool = False) -> Record:
         """The record with a person's changes: only fields named in `review.edit`, typed.
 
-        Nested fields are changed through nested mappings; null takes an optional value away.
-        Raises `BadRecord` with pointers into `changes`; evaluate the new record again.
+        Nested fields are changed through nested mappings; null takes an optional value away. What
+        comes out has to fit the JSON Schema, where `review.edit` is one; `fits` says that it was
+        found to, and need not be looked at again. Raises `BadRecord` with pointers into `changes`;
+        evaluate the new record again.
         """
         problems: list[tuple[str, str]] = []
         if not is_mapping(changes) or not changes:
@@ -308,11 +323,15 @@ class Policy:
         if problems:
             raise BadRecord(problems)
         try:
-            return self._read(record.facts, proposal)
+            edited = self._read(record.facts, proposal)
         except BadRecord as error:
             raise BadRecord(
                 [(where.removeprefix("/proposal"), what) for where, what in error.problems]
             ) from error
+        schema = self._draft.edit_schema
+        if schema is not None and not fits and (found := schema.problems(edited.proposal)):
+            raise BadRecord(found)
+        return edited
 
     def _changed(
         self,

@@ -48,6 +48,31 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     """True for a fact that tells of the proposal: a blind seat does not see it either."""
 
 
+class Input(msgspec.Struct, frozen=True, kw_only=True):
+    """How a form asks for the value of one field that may be edited."""
+
+    name: str
+    """Dotted path of the field."""
+    shape: str
+    """`select`, `yes_no`, `number`, `date`, `time`, `email`, `text` or `lines`: a long text, or
+    JSON."""
+    title: str = ""
+    """What it is called; empty: by its name."""
+    help: str = ""
+    choices: tuple[str, ...] = ()
+    """What a select offers, as text that is read by the field's kind."""
+    titles: tuple[str, ...] = ()
+    """What each choice is called; empty: as it is written."""
+    low: str | None = None
+    high: str | None = None
+    step: str | None = None
+    """Values are multiples of it; None: any."""
+    most: int | None = None
+    """Longest text, characters; None: as long as texts may be."""
+    unit: str | None = None
+    optional: bool = False
+
+
 class Sampling(msgspec.Struct, frozen=True, kw_only=True):
     """Probabilities (0 to 1) of the coins thrown at decision time."""
 

@@ -8,6 +8,7 @@ import msgspec
 
 from handrail.model.modes import ReviewKind, ReviewStatus, Said, Severity, Verdict
 from handrail.model.noun import Noun
+from handrail.model.policy import Input
 from handrail.model.ruling import Approval, Ruling
 
 
@@ -169,6 +170,10 @@ class Card(Noun, frozen=True, kw_only=True):
     """Proposal fields an edit may change."""
     fields: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
     """Type, unit and bounds of the editable fields."""
+    inputs: tuple[Input, ...] = ()
+    """How a form asks for each of them."""
+    edit_schema: dict[str, Any] | None = None
+    """JSON Schema that the edited proposal has to fit; None where `fields` say it all."""
     choices: tuple[str, ...] = ()
     requester: str | None = None
     holder: str | None = None

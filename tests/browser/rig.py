@@ -104,13 +104,46 @@ CHECKED = REFUND.replace("workflow: refund", "workflow: checked").replace(
 )
 """All of the first is blind; verdicts of the second are released at once; of the third everything
 that passes is checked."""
+SHAPED = """\
+handrail: 1
+workflow: shaped
+title: Launch
+owners: [team:ops]
+subject: order
+fields:
+  order: string
+  amount: {type: decimal, places: 2, unit: USD, min: 0, from: proposal}
+  start: {type: string, optional: true, from: proposal}
+  channel: {enum: [search, social, display], optional: true, from: proposal}
+  paused: {type: bool, optional: true, from: proposal}
+stakes: {money: amount, reversible: true}
+otherwise: in_the_loop
+route:
+  - {to: team:ops, sla: 4h, clock: always, silence: block}
+review:
+  reasons: {wrong: Wrong amount, other: Something else}
+  edit:
+    properties:
+      amount: {minimum: 10, maximum: 500, title: Daily budget, description: What a day may cost}
+      start: {format: date}
+      channel: {oneOf: [{const: search, title: Search ads}, {const: social, title: Social media}]}
+      paused: {type: boolean}
+    if: {properties: {amount: {minimum: 300}}}
+    then: {required: [start]}
+  undo: 30s
+cases:
+  - {name: one, facts: {order: a}, proposal: {amount: 20}, fires: [], lane: hold}
+"""
+"""Everything is held, and what may be edited is a JSON Schema."""
 
 
 class Site:
     """A running server with its people."""
 
     def __init__(self, folder: Path) -> None:
-        make_workspace(folder, refund=REFUND, blind=BLIND, quick=QUICK, checked=CHECKED)
+        make_workspace(
+            folder, refund=REFUND, blind=BLIND, quick=QUICK, checked=CHECKED, shaped=SHAPED
+        )
         Paths(folder).make()
         settings = msgspec.structs.replace(Settings(), sweep_seconds=0.1)
         workspace = Workspace.own(folder, settings=settings, channels=())

@@ -305,6 +305,29 @@ def test_a_wrong_value_is_said_beside_the_form_which_stays(site: Site, ann: Page
     assert status(site, ruling.review_id) == "open"
 
 
+def test_fields_of_a_json_schema_are_filled_as_they_look(site: Site, ann: Page) -> None:
+    ruling = site.submit(200, "shape", "shaped", proposal={"channel": "search"})
+    ann.goto(f"/reviews/{ruling.review_id}")
+    painted(ann, ruling.review_id)
+    ann.keyboard.press("e")
+    ann.wait_for_selector("#edit[open]")
+    ann.keyboard.type("900")
+    ann.fill('[name="edit:start"]', "2027-03-01")
+    ann.select_option('[name="edit:channel"]', label="Social media")
+    ann.keyboard.press("Control+Enter")
+    ann.keyboard.press("1")
+    wait_alert(ann, "amount is 900.00; expected at most 500")
+    assert ann.input_value('[name="edit:start"]') == "2027-03-01"
+    ann.fill('[name="edit:amount"]', "300.50")
+    ann.click("#edit >> text=Wrong amount")
+    wait_said(ann, "Approved with your changes.")
+    assert site.card(ruling).proposal == {
+        "amount": "300.50",
+        "start": "2027-03-01",
+        "channel": "social",
+    }
+
+
 def test_an_answer_that_never_arrived_is_taken_back_visibly(site: Site, ann: Page) -> None:
     ruling = site.submit(200, "offline")
     site.submit(200, "offline-next")

@@ -411,3 +411,40 @@ def test_static_files_are_small_and_kept_for_ever(site: Site) -> None:
         assert http.get("/static/other/desk.css").headers["cache-control"] == "no-store"
         assert http.get(f"/static/{version}/..%2f__init__.py").status_code == 404
         assert http.get(f"/static/{version}/nothing.js").status_code == 404
+
+
+def test_a_json_schema_is_a_form_of_fitting_fields(site: Site) -> None:
+    ruling = site.submit(200, "shape", "shaped", proposal={"channel": "display"})
+    path = f"/reviews/{ruling.review_id}"
+    with site.http("ann") as http:
+        page = http.get(path).text
+        for part in (
+            (
+                r'<input name="edit:amount" value="200.00" type="number"[^>]* step="0.01" '
+                r'min="10" max="500"'
+            ),
+            r'<input name="edit:start" value="" type="date"',
+            r"Daily budget",
+            r"What a day may cost",
+            r'<option value="display" selected disabled><bdi>display</bdi></option>',
+            r'<option value="search"><bdi>Search ads</bdi></option>',
+            (
+                r'<select name="edit:paused">\s*<option value=""></option>\s*'
+                r'<option value="true">yes</option>'
+            ),
+        ):
+            assert re.search(part, page), part
+        vote = {"said": "edit", "card": card_of(page), "reason": "wrong", "edit:channel": "social"}
+        wrong = send(http, f"{path}/verdict", **vote, **{"edit:amount": "400"})
+        assert wrong.status_code == 422
+        assert "is missing; the schema requires it" in wrong.text
+        assert 'value="400"' in wrong.text, "what was entered stays"
+        assert site.card(ruling).status == "open"
+        fits = {"edit:amount": "400", "edit:start": "2027-03-01", "edit:paused": "false"}
+        assert send(http, f"{path}/verdict", **vote, **fits).status_code == 303
+    assert site.card(ruling).proposal == {
+        "amount": "400.00",
+        "channel": "social",
+        "start": "2027-03-01",
+        "paused": False,
+    }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -29,7 +30,7 @@ from handrail.model.commands import (
 from handrail.model.decoding import convert
 from handrail.model.errors import BadInput
 from handrail.model.modes import Mode
-from handrail.model.policy import Field
+from handrail.model.policy import Field, Input
 from handrail.model.review import Card
 from handrail.model.text import value_text
 from handrail.review.quorum import in_words
@@ -49,9 +50,18 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """One field of the form for an edit."""
 
     field: Field
+    input: Input
     text: str
     """What stands in it; empty where the person enters the value without seeing one."""
     now: Any = None
+
+    @property
+    def step(self) -> str:
+        """Step of a number field. A browser counts steps from `min`, and we count from 0."""
+        step, low = self.input.step, self.input.low
+        if step is None or (low is not None and Decimal(low) % Decimal(step)):
+            return "any"
+        return step
 
 
 def handlers(site: Site) -> list[HTTPRouteHandler]:
@@ -210,11 +220,13 @@ def _needs(card: Card) -> list[str]:
 def entries_of(card: Card, entered: Mapping[str, str]) -> list[Entry]:
     """The form of what may be edited."""
     found = []
+    inputs = {one.name: one for one in card.inputs}
     for name in card.editable:
         field = convert(card.fields.get(name, {"name": name, "kind": "string"}), Field)
         now = _at(card.proposal or {}, name)
         shown = "" if now is None or enters_unseen(card) else _plain(now)
-        found.append(Entry(field=field, text=entered.get(f"edit:{name}", shown), now=now))
+        text = entered.get(f"edit:{name}", shown)
+        found.append(Entry(field=field, input=inputs[name], text=text, now=now))
     return found
 
 

@@ -780,3 +780,14 @@ def test_a_replay_is_what_happened_and_hindsight_is_not(
 def test_the_help_of_tokens_names_every_scope(line: Line) -> None:
     assert line("tokens", "make", "--help") == 0
     assert [scope for scope in SCOPES if scope not in " ".join(line.out.split())] == []
+
+
+def test_an_edit_is_read_and_refused_by_the_schema(line: Line) -> None:
+    make_workspace(
+        line.workspace,
+        refund=REFUND.replace("edit: [amount]", "edit: {properties: {amount: {maximum: 90}}}"),
+    )
+    _, review = line.held()
+    assert line("reviews", "edit", review, "amount=95", "--reason", "wrong") == 2
+    assert "/edits/amount: is 95.00; expected at most 90" in line.err
+    assert line("reviews", "edit", review, "amount=89", "--reason", "wrong") == 0

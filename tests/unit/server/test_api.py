@@ -18,9 +18,11 @@ import pytest
 from handrail.app import Workspace
 from handrail.model.commands import ROUTES, read_command
 from handrail.model.errors import Conflict
+from handrail.model.policy import BadRecord
 from handrail.model.problem import error_of
 from handrail.model.wire import MAX_BODY_BYTES
 from handrail.server.examples import EXAMPLES
+from tests.workspace import REFUND, make_workspace
 
 SMALL = {"workflow": "refund", "facts": {"order": "1"}, "proposal": {"amount": 5}}
 LARGE = {**SMALL, "proposal": {"amount": 150}}
@@ -320,3 +322,30 @@ def test_every_request_with_a_body_has_an_example_that_is_right() -> None:
 def test_every_operation_says_what_it_is() -> None:
     for kind in ROUTES:
         assert kind.__doc__ and "Base of all" not in kind.__doc__, kind
+
+
+def test_an_edit_that_does_not_fit_the_schema_is_named_in_full(
+    workspace: Workspace, http: httpx.Client
+) -> None:
+    shaped = REFUND.replace(
+        "edit: [amount]", "edit: {properties: {amount: {maximum: 90, multipleOf: 0.5}}}"
+    )
+    make_workspace(workspace.paths.folder, refund=shaped)
+    workspace.policies.refresh(now=True)
+    review = http.post("/decisions", json=LARGE).json()["review_id"]
+    ann = {"handrail-actor": "ann%40example.com", "handrail-actor-kind": "person"}
+    card = http.get(f"/reviews/{review}", headers=ann).json()
+    assert card["edit_schema"]["properties"]["amount"] == {"maximum": 90, "multipleOf": 0.5}
+    assert card["inputs"][0]["shape"] == "number"
+    vote = {"said": "edit", "card": card["digest"], "reason": "wrong", "edits": {"amount": 90.75}}
+    path = f"/reviews/{review}/verdict"
+    refused = problem(http.post(path, json=vote, headers=ann), 422)
+    assert refused["pointer"] == "/edits/amount"
+    assert [one["message"] for one in refused["problems"]] == [
+        "is 90.75; expected at most 90",
+        "is 90.75; expected a multiple of 0.5",
+    ]
+    error = error_of(refused)
+    assert isinstance(error, BadRecord) and error.problems[0][1] == "is 90.75; expected at most 90"
+    vote["edits"] = {"amount": 89.5}
+    assert http.post(path, json=vote, headers=ann).json()["decided"]

@@ -55,6 +55,8 @@ function painted() {
     part.append(edge);
   }
   for (const box of root.querySelectorAll("label.read")) box.hidden = true;
+  // The server says what is wrong with a value, beside the form and in the policy's words.
+  for (const form of root.querySelectorAll("#edit form")) form.noValidate = true;
   for (const act of root.querySelectorAll("details.act[data-wanted]")) {
     if (document.getElementById("alert").textContent) act.open = true;
   }
@@ -339,6 +341,12 @@ async function submitted(event) {
   if (!(form instanceof HTMLFormElement) || !form.dataset.act) return;
   event.preventDefault();
   if (sending.has(card.review)) return;
+  // What cannot be read as a number or a day would be sent as nothing, which takes a value away.
+  const unreadable = [...form.elements].find((field) => field.validity?.badInput);
+  if (unreadable) {
+    unreadable.reportValidity();
+    return;
+  }
   const deciding = form.dataset.act === "verdict";
   const fields = new FormData(form, event.submitter);
   if (deciding && !counts(fields.get("said") !== "reject")) return;
@@ -402,11 +410,22 @@ async function finish(form, fields, shown, done, what, path) {
   say(has(`flash.${did}`) ? t(`flash.${did}`) : "", { beside: Boolean(done.undo_until) });
 }
 
+// The field of a form that a pointer leads to: /edits/plan/days is plan.days.
+function fieldAt(pointer) {
+  return pointer.split("/").slice(1).join(".").replace(/^edits\.?/, "");
+}
+
+// What is wrong, each with its field as the policy names it.
+function each(error) {
+  const said = error.problems.map(({ pointer, message }) => [fieldAt(pointer), message]);
+  return said.length ? said.map((parts) => parts.filter(Boolean).join(" ")).join("; ") : error.message;
+}
+
 async function refused(error, form, shown, path) {
   left.delete(shown.review);
   const known = error instanceof Problem;
   const winner = known ? error.winner : null;
-  let text = known ? error.message : t("offline");
+  let text = known ? each(error) : t("offline");
   if (winner?.verdict) {
     text = t("winner", { verdict: t(`verdict.${winner.verdict}`), name: winner.by ?? "", time: told(winner.at ?? "") });
   }
@@ -415,8 +434,7 @@ async function refused(error, form, shown, path) {
   if (path === null && known && error.status !== 409) {
     // The form stays as it was filled in.
     alarm(text);
-    const name = error.pointer.split("/").slice(1).join(".").replace(/^edits\./, "");
-    form.elements.namedItem(`edit:${name}`)?.focus();
+    form.elements.namedItem(`edit:${fieldAt(error.pointer)}`)?.focus();
     return;
   }
   pages.delete(shown.review);

@@ -6,6 +6,7 @@ export class Problem extends Error {
     this.status = status;
     this.winner = document.winner || null;
     this.pointer = document.pointer || "";
+    this.problems = document.problems || [];
   }
 }
 
