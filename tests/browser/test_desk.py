@@ -345,6 +345,58 @@ def test_an_answer_that_never_arrived_is_taken_back_visibly(site: Site, ann: Pag
     assert status(site, ruling.review_id) == "decided"
 
 
+def test_what_was_typed_comes_back_where_nothing_can_be_fetched(site: Site, ann: Page) -> None:
+    ruling = site.submit(200, "gone")
+    site.submit(200, "gone-next")
+    ann.goto(f"/reviews/{ruling.review_id}")
+    painted(ann, ruling.review_id)
+    ann.route(re.compile("/(verdict|reviews/.*)$"), lambda route: route.abort())
+    ann.keyboard.press("r")
+    ann.fill("#reject [name=comment]", "paid twice already")
+    ann.click('#reject [data-digit="1"]')
+    assert "whether this was saved is not known" in wait_alert(ann, "The server does not answer")
+    ann.wait_for_selector(f'article[data-review="{ruling.review_id}"]')
+    assert ann.input_value("#reject [name=comment]") == "paid twice already"
+    ann.unroute(re.compile("/(verdict|reviews/.*)$"))
+    painted(ann, ruling.review_id)
+    ann.click('#reject [data-digit="1"]')
+    wait_said(ann, "Rejected.")
+    assert status(site, ruling.review_id) == "decided"
+
+
+def test_a_verdict_of_who_is_signed_out_by_now_is_not_lost_silently(
+    site: Site, browser: Browser
+) -> None:
+    ruling = site.submit(200, "late")
+    after = site.submit(200, "late-next")
+    site.join("una", "team:ops")
+    context = site.context(browser, "una")
+    page = context.new_page()
+    page.goto(f"/reviews/{ruling.review_id}")
+    painted(page, ruling.review_id)
+    page.wait_for_function("document.body.dataset.live === 'on'")
+    site.call(c.SetPerson(handle="una@example.org", holds=(), active=False))
+    page.keyboard.press("a")
+    assert "Not saved: You are signed in no longer." in wait_alert(page, "Not saved")
+    page.wait_for_selector(f'article[data-review="{ruling.review_id}"]')
+    way = page.get_attribute("#alert a", "href") or ""
+    assert way == f"/sign-in?next=%2Freviews%2F{ruling.review_id}"
+    assert status(site, ruling.review_id) == status(site, after.review_id) == "open"
+    page.click("#alert a")
+    page.wait_for_url("**/sign-in?next=*")
+    context.close()
+
+
+def test_news_come_again_where_a_proxy_answered_for_the_server(site: Site, ann: Page) -> None:
+    ann.route("**/api/v1/stream*", lambda route: route.fulfill(status=502, body="Bad Gateway"))
+    ann.goto("/")
+    ann.wait_for_selector("body[data-live=off]")
+    ann.unroute("**/api/v1/stream*")
+    ann.wait_for_selector("body[data-live=on]")
+    ruling = site.submit(200, "live-again")
+    ann.wait_for_selector(f'li[data-review="{ruling.review_id}"]')
+
+
 def test_without_scripts_the_forms_do_the_same(site: Site, browser: Browser) -> None:
     ruling, after = site.submit(200, "plain"), site.submit(200, "plain-after")
     context = site.context(browser, "ann", java_script_enabled=False)

@@ -448,3 +448,17 @@ def test_a_json_schema_is_a_form_of_fitting_fields(site: Site) -> None:
         "start": "2027-03-01",
         "paused": False,
     }
+
+
+def test_a_form_of_who_is_signed_out_says_that_nothing_was_saved(site: Site) -> None:
+    ruling = site.submit(200, "late-form")
+    page = f"/reviews/{ruling.review_id}"
+    site.join("uma", "team:ops")
+    with site.http("uma") as http:
+        token = form_token(http.get(page).text)
+        site.call(c.SetPerson(handle="uma@example.org", holds=(), active=False))
+        fields = {"csrf_token": token, "comment": "x"}
+        answer = http.post(f"{page}/comments", data=fields, headers={"referer": site.origin + page})
+    assert answer.status_code == 401
+    assert "What you sent was not saved." in answer.text
+    assert f'href="/sign-in?next={page}"' in answer.text

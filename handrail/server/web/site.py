@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import msgspec
 from litestar import Request, Response
@@ -132,7 +132,7 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     def _render(self, request: Asked, template: str, values: Mapping[str, Any]) -> bytes:
         return self.paper.render(
             template,
-            path=request.url.path,
+            path=_page_of(request),
             csrf=request.scope["state"].get("csrf_token", ""),
             words_for_scripts=self.paper.for_scripts,
             **values,
@@ -147,10 +147,21 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
                 status_code=error.status,
                 headers=HEADERS,
             )
-        body = self._render(
-            request, "error.html", {"status": error.status, "text": str(error), "me": None}
-        )
+        values = {
+            "status": error.status,
+            "text": str(error),
+            "sent": request.method == "POST",
+            "me": None,
+        }
+        body = self._render(request, "error.html", values)
         return _html(body, error.status)
+
+
+def _page_of(request: Asked) -> str:
+    """Path of the page that is asked for, or that holds the form which was sent."""
+    if request.method == "GET":
+        return request.url.path
+    return urlsplit(request.headers.get("referer", "")).path or "/"
 
 
 def _html(body: bytes, status: int) -> Answer:

@@ -49,7 +49,7 @@ function painted() {
   const root = document.querySelector("article.card");
   card = JSON.parse(document.getElementById("data").textContent);
   paintTimes(root);
-  for (const part of root.querySelectorAll("[data-key]")) {
+  for (const part of root.querySelectorAll("[data-key]:not(:has(> .edge))")) {
     const edge = document.createElement("span");
     edge.className = "edge";
     part.append(edge);
@@ -123,7 +123,8 @@ async function sit(shown) {
     if (shown === card && taken.digest !== shown.digest) await repaint(t("moved"));
   } catch (error) {
     // Who cannot be asked for a seat may still vote without one; the server decides.
-    seat = { token: null, why: error instanceof Problem && error.status < 500 ? error.message : "" };
+    const told = error instanceof Problem && error.status < 500 && error.status !== 401;
+    seat = { token: null, why: told ? error.message : "" };
   }
   if (shown === card) {
     token = seat.token;
@@ -170,6 +171,22 @@ async function go(path, { push = true, fresh = false, keep = false } = {}) {
   scrollTo(0, 0);
   painted();
   document.getElementById("what").focus({ preventScroll: true });
+}
+
+// The card in view as it stands there, with what was typed; calling it puts it back.
+function kept() {
+  const main = document.getElementById("main");
+  const nodes = [...main.childNodes];
+  const title = document.title;
+  const path = location.pathname;
+  return () => {
+    main.replaceChildren(...nodes);
+    document.title = title;
+    if (location.pathname !== path) history.pushState(null, "", path);
+    scrollTo(0, 0);
+    painted();
+    document.getElementById("what").focus({ preventScroll: true });
+  };
 }
 
 // The same card as it is now.
@@ -363,6 +380,7 @@ async function submitted(event) {
   const answer = send(form, fields, deciding ? sitting : null);
   // The next card is shown at once; an answer that was not counted brings this one back.
   const path = form.dataset.act === "stay" || fields.get("said") === "edit" ? null : onward();
+  const back = path && kept();
   let ahead = Promise.resolve();
   if (path) {
     left.add(shown.review);
@@ -376,7 +394,7 @@ async function submitted(event) {
   } catch (error) {
     await ahead;
     sending.delete(shown.review);
-    await refused(error, form, shown, path);
+    await refused(error, form, shown, back);
   }
 }
 
@@ -421,20 +439,22 @@ function each(error) {
   return said.length ? said.map((parts) => parts.filter(Boolean).join(" ")).join("; ") : error.message;
 }
 
-async function refused(error, form, shown, path) {
+async function refused(error, form, shown, back) {
   left.delete(shown.review);
   const known = error instanceof Problem;
   const winner = known ? error.winner : null;
-  let text = known ? each(error) : t("offline");
+  let text = known ? each(error) : t("unsure");
   if (winner?.verdict) {
     text = t("winner", { verdict: t(`verdict.${winner.verdict}`), name: winner.by ?? "", time: told(winner.at ?? "") });
   }
   text = known && error.status === 409 ? t("lost", { text }) : known ? t("failed", { text }) : text;
   say("");
-  if (path === null && known && error.status !== 409) {
-    // The form stays as it was filled in.
-    alarm(text);
-    form.elements.namedItem(`edit:${fieldAt(error.pointer)}`)?.focus();
+  if (!known || error.status !== 409) {
+    // The form stays, or comes back, as it was filled in: also where nothing can be fetched.
+    back?.();
+    const place = `/sign-in?next=${encodeURIComponent(`/reviews/${shown.review}`)}`;
+    alarm(text, known && error.status === 401 ? { href: place, text: t("sign_in") } : null);
+    if (known) form.elements.namedItem(`edit:${fieldAt(error.pointer)}`)?.focus();
     return;
   }
   pages.delete(shown.review);

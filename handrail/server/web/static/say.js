@@ -14,8 +14,15 @@ export function say(text, { beside = false } = {}) {
   timer = setTimeout(() => { said.textContent = ""; }, SAID);
 }
 
-export function alarm(text) {
+// `link`: where to go about it, and what that is called.
+export function alarm(text, link = null) {
   wrong.hidden = !text;
   wrong.textContent = text;
+  if (link) {
+    const way = document.createElement("a");
+    way.href = link.href;
+    way.textContent = link.text;
+    wrong.append(" ", way);
+  }
   if (text) said.textContent = "";
 }

@@ -1,5 +1,7 @@
 // Forms and pages by fetch. What a form says without scripts it says with them.
 
+import { t } from "./words.js";
+
 export class Problem extends Error {
   constructor(status, document) {
     super(document.detail || document.title || String(status));
@@ -24,6 +26,7 @@ export async function post(path, fields) {
   });
   const type = answer.headers.get("content-type") || "";
   const value = type.includes("json") ? await answer.json() : {};
+  if (answer.status === 401) throw signedOut();
   if (!answer.ok) throw new Problem(answer.status, value);
   return value;
 }
@@ -31,7 +34,12 @@ export async function post(path, fields) {
 // Another page of the desk as a document. Looking changes nothing and takes no seat.
 export async function fetchPage(path) {
   const answer = await fetch(path, { headers: { accept: "text/html" }, credentials: "same-origin" });
-  if (answer.status === 401) location.reload();
+  // Who is signed out is sent to the page for signing in, which is not the page that was asked for.
+  if (answer.status === 401 || new URL(answer.url).pathname === "/sign-in") throw signedOut();
   if (!answer.ok) throw new Problem(answer.status, {});
   return new DOMParser().parseFromString(await answer.text(), "text/html");
+}
+
+function signedOut() {
+  return new Problem(401, { detail: t("signed_out") });
 }

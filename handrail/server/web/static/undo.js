@@ -43,7 +43,7 @@ export async function undo() {
     say(t("taken_back"));
     undone(last.review);
   } catch (error) {
-    alarm(error instanceof Problem ? error.message : t("offline"));
+    alarm(error instanceof Problem ? error.message : t("unsure"));
   }
 }
 
