@@ -186,16 +186,14 @@ def backtest(
         against=against,
         decisions=whole,
         confidence=confidence,
-        held_before=_share("intervention", groups, "before", Lane.HOLD, confidence)
-        if compared
-        else None,
-        held_after=_share("intervention", groups, "after", Lane.HOLD, confidence),
+        held_before=held(groups, "before", confidence) if compared else None,
+        held_after=held(groups, "after", confidence),
         change=((gained - lost) / whole, low, high) if compared else None,
         moves=dict(sorted(moves.items())),
-        caught_before=_caught(groups, True, "before", confidence) if compared else None,
-        caught_after=_caught(groups, True, "after", confidence),
-        hit_before=_caught(groups, False, "before", confidence) if compared else None,
-        hit_after=_caught(groups, False, "after", confidence),
+        caught_before=caught(groups, True, "before", confidence) if compared else None,
+        caught_after=caught(groups, True, "after", confidence),
+        hit_before=caught(groups, False, "before", confidence) if compared else None,
+        hit_after=caught(groups, False, "after", confidence),
         nobody_looked=_count(g for g in groups if g.bad is None),
         passing_before=passing_error(
             [g for g in groups if g.before is Lane.PASS], confidence=confidence
@@ -307,17 +305,20 @@ def _rules(
     return tuple(effects)
 
 
-def _share(key: str, groups: list[Alike], when: str, lane: Lane, confidence: float) -> Rate:
+def held(alike: Iterable[Alike], when: str, confidence: float) -> Rate:
+    """Intervention rate `before` or `after`."""
+    groups = list(alike)
     return rate(
-        key,
-        _count(g for g in groups if getattr(g, when) is lane),
+        "intervention",
+        _count(g for g in groups if getattr(g, when) is Lane.HOLD),
         _count(groups),
         confidence=confidence,
     )
 
 
-def _caught(groups: list[Alike], bad: bool, when: str, confidence: float) -> Rate:
-    known = [group for group in groups if group.bad is bad]
+def caught(alike: Iterable[Alike], bad: bool, when: str, confidence: float) -> Rate:
+    """Known-bad ones (or known-good ones) that do not pass, `before` or `after`."""
+    known = [group for group in alike if group.bad is bad]
     return rate(
         "caught" if bad else "hit",
         _count(g for g in known if _stops(getattr(g, when))),

@@ -15,18 +15,23 @@ import msgspec
 import polars as pl
 
 from handrail.assure.backtest import Alike, Backtest, Looked, RuleAlike, backtest
+from handrail.assure.groups import Cut, Group, cut
+from handrail.bulk.cells import read_cell
 from handrail.bulk.columns import MODES
 from handrail.bulk.columns import Plan as ColumnPlan
 from handrail.bulk.frames import FrameGate, Judgement
 from handrail.bulk.judge import Plan, judge_row
 from handrail.bulk.read import Row
 from handrail.gate import History, Policy
-from handrail.gate.values import Wrong, read_timestamp
+from handrail.gate.values import Wrong, normalise, read_timestamp
 from handrail.model.errors import BadInput
 from handrail.model.modes import Lane
+from handrail.model.policy import Field
 from handrail.model.ruling import Ruling
 
 LOOKED = tuple(Looked)
+MOST_GROUPS = 100
+"""Values of one field that are groups of their own; those that come after them are one group."""
 _LANES = tuple(mode.lane for mode in MODES)
 _TRUE = ("true", "1", "yes", "y", "bad", "wrong", "t")
 _FALSE = ("false", "0", "no", "n", "good", "right", "f")
@@ -92,6 +97,15 @@ class Comparison:
         self._alike: Counter[tuple[Any, ...]] = Counter()
         self._rules: Counter[tuple[Any, ...]] = Counter()
         self._seen: set[str] = set()
+        self._cuts = [
+            _Cut(field, header)
+            for header, field in self._new.plan.facts
+            if field.name in policy.groups
+        ]
+        self.uncut = tuple(
+            name for name in policy.groups if name not in {one.field.name for one in self._cuts}
+        )
+        """Groups of the policy for which there is no column."""
         self.rows = 0
         self.bad_rows = 0
         """Rows that one of the policies cannot read; they count nowhere else."""
@@ -154,6 +168,8 @@ class Comparison:
         )
         for *cells, count in table.filter(good).group_by(pl.all()).len().iter_rows():
             self._alike[tuple(cells)] += count
+        for one in self._cuts:
+            one.add(table, frame, good)
         self._count_rules(new, fired_before, known, good)
         if times is not None and len(times):
             low, high = times.min(), times.max()
@@ -198,17 +214,7 @@ class Comparison:
                 if self.rows
                 else "there is no decision to test the policy on"
             )
-        alike = [
-            Alike(
-                before=None if before is None else _LANES[before],
-                after=_LANES[after],
-                looked=LOOKED[looked],
-                bad=bad,
-                chance=chance,
-                count=count,
-            )
-            for (before, after, looked, bad, chance), count in self._alike.items()
-        ]
+        alike = [_alike(cells, count) for cells, count in self._alike.items()]
         rules = [
             RuleAlike(rule=rule, before=was, after=now, alone=alone, bad=bad, count=count)
             for (rule, was, now, alone, bad), count in self._rules.items()
@@ -241,6 +247,69 @@ class Comparison:
             days=days,
             confidence=confidence,
         )
+
+    def cuts(self, *, confidence: float = 0.95) -> tuple[Cut, ...]:
+        """The figures by each of the policy's `groups` that has a column."""
+        compared = self.against is not None or self._ruled
+        return tuple(one.result(compared, confidence) for one in self._cuts)
+
+
+class _Cut:
+    """Counts of decisions alike by the value of one field, of which at most `MOST_GROUPS` count by
+    themselves."""
+
+    def __init__(self, field: Field, header: str) -> None:
+        self.field = field
+        self._header = header
+        self._alike: dict[Group, Counter[tuple[Any, ...]]] = {}
+        self._groups: dict[Any, Group] = {}
+        """Cell → its group, for the cells that were seen."""
+
+    def add(self, table: pl.DataFrame, frame: pl.DataFrame, good: pl.Series) -> None:
+        """Count the rows of one frame."""
+        name = "group"
+        counted = (
+            table.with_columns(frame[self._header].alias(name))
+            .filter(good)
+            .group_by(pl.all())
+            .len()
+        )
+        for *cells, cell, count in counted.iter_rows():
+            self._alike.setdefault(self._group(cell), Counter())[tuple(cells)] += count
+
+    def _group(self, cell: Any) -> Group:
+        found = self._groups.get(cell)
+        if found is None:
+            value = read_cell(self.field, cell)
+            if isinstance(value, str) and self.field.normal:
+                value = normalise(value, self.field.normal)
+            if isinstance(value, bool):
+                value = "true" if value else "false"
+            found = Group(None if value is None else str(value))
+            if found not in self._alike and len(self._alike) >= MOST_GROUPS:
+                return Group(None, others=True)
+            self._groups[cell] = found
+        return found
+
+    def result(self, compared: bool, confidence: float) -> Cut:
+        """The figures by group."""
+        groups = {
+            group: [_alike(cells, count) for cells, count in counts.items()]
+            for group, counts in self._alike.items()
+        }
+        return cut(self.field.name, groups, compared=compared, confidence=confidence)
+
+
+def _alike(cells: tuple[Any, ...], count: int) -> Alike:
+    before, after, looked, bad, chance = cells
+    return Alike(
+        before=None if before is None else _LANES[before],
+        after=_LANES[after],
+        looked=LOOKED[looked],
+        bad=bad,
+        chance=chance,
+        count=count,
+    )
 
 
 class _Said(msgspec.Struct, frozen=True):

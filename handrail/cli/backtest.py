@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from polars import DataFrame, Series
 
     from handrail.assure.backtest import Backtest, PassingError
+    from handrail.assure.groups import Cut, GroupRates
     from handrail.assure.rates import Rate
     from handrail.bulk.backtest import Comparison
     from handrail.bulk.read import Source
@@ -125,12 +126,15 @@ def backtest(
         if minutes is None and seconds:
             each, measured = sum(seconds) / len(seconds) / 60, len(seconds)
     found = compared.result(minutes_each=each, measured=measured, confidence=level)
+    cuts = compared.cuts(confidence=level)
     if evidence is not None:
-        _write_evidence(evidence, loaded, found)
+        _write_evidence(evidence, loaded, found, cuts)
     if shell.json:
         shell.document(
             {
                 "result": found,
+                "groups": cuts,
+                "groups_without_column": compared.uncut,
                 "rows": compared.rows,
                 "bad_rows": compared.bad_rows,
                 "left_out": compared.left_out,
@@ -139,6 +143,7 @@ def backtest(
         )
     else:
         _print(shell, found, compared)
+        _print_groups(shell, cuts, compared.uncut)
         for one in [] if log else lists_of(loaded):
             shell.say(f"- {list_words(one)}, as they are now")
 
@@ -302,7 +307,7 @@ def _log(shell: Shell, policy: Policy, old: Policy | None) -> tuple[Comparison, 
 # ------------------------------------------------------------------------------------ the report
 
 
-def _write_evidence(path: Path, policy: Policy, found: Backtest) -> None:
+def _write_evidence(path: Path, policy: Policy, found: Backtest, cuts: tuple[Cut, ...]) -> None:
     """The result in the form a proposal of the tested version carries."""
     import msgspec
 
@@ -324,6 +329,15 @@ def _write_evidence(path: Path, policy: Policy, found: Backtest) -> None:
         "value": passing.value,
         "interval": [passing.low, passing.high],
     }
+    for one in cuts:
+        figures[f"held_by_{one.field}"] = {
+            _group_words(group): {
+                "count": group.held_after.count,
+                "of": group.held_after.of,
+                "interval": [group.held_after.low, group.held_after.high],
+            }
+            for group in one.groups
+        }
     made = Evidence(
         kind="backtest",
         summary=_summary(found),
@@ -414,6 +428,56 @@ def _print(shell: Shell, found: Backtest, compared: Comparison) -> None:
         )
     if compared.left_out:
         shell.say(f"- {counted(compared.left_out, 'test decision')} left out")
+
+
+_GAP_WORDS = {"intervention": "held", "caught": "bad ones caught", "hit": "good ones held up"}
+
+
+def _print_groups(shell: Shell, cuts: tuple[Cut, ...], uncut: tuple[str, ...]) -> None:
+    """Each rate by group. Of few decisions there are counts and no rate."""
+    for one in cuts:
+        shell.say()
+        known = any(group.caught_after.of or group.hit_after.of for group in one.groups)
+        before = any(group.held_before is not None for group in one.groups)
+        columns = [one.field, "decisions>", *(["held before>"] if before else []), "held>"]
+        columns += ["bad caught>", "good held up>"] if known else []
+        rows = []
+        for group in one.groups:
+            row = [_group_words(group), f"{group.decisions:,}"]
+            row += [_small(group.held_before)] if before else []
+            row += [_small(group.held_after)]
+            row += [_small(group.caught_after), _small(group.hit_after)] if known else []
+            passing = group.passing_after
+            row.append("too few pass" if passing is None else _passing(passing) or "nothing passes")
+            rows.append(row)
+        shell.console().print(table((*columns, "error of what passes>"), rows))
+        for gap in one.gaps:
+            word = _GAP_WORDS[gap.rate]
+            names = f"{_value(gap.highest)} over {_value(gap.lowest)}"
+            shell.say(
+                f"- {one.field}, {word}: {names} by at least {100 * gap.at_least:.1f} points, "
+                f"at most {100 * gap.at_most:.1f}"
+                if gap.certain
+                else f"- {one.field}, {word}: no gap is certain; up to {100 * gap.at_most:.1f} "
+                "points are not excluded"
+            )
+    for name in uncut:
+        shell.say(f"- the group {name} has no column here")
+
+
+def _group_words(group: GroupRates) -> str:
+    return "all others" if group.others else _value(group.value)
+
+
+def _value(value: str | None) -> str:
+    return "not said" if value is None else value
+
+
+def _small(rate: Rate | None) -> str:
+    """A rate, or its counts where they are too few for one."""
+    if rate is None or not rate.of:
+        return ""
+    return _rate(rate) or f"{rate.count:,} of {rate.of:,}, too few"
 
 
 def _rests_on(passing: PassingError) -> str:

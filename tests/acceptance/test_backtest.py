@@ -295,3 +295,83 @@ def test_the_result_can_be_handed_to_who_decides_on_the_policy(call: Call, tmp_p
     assert made.figures["error_of_what_passes"] == {"value": None, "interval": [0.0, 0.5]}
     assert "1 of 1 bad ones caught" in made.summary
     assert "nobody looked at 1" in made.summary
+
+
+KAG = DATA / "facebook-ads-kag" / "KAG_conversion_data.csv"
+SPEND = """
+handrail: 1
+workflow: ad-spend
+owners: [team:care]
+groups: [age, gender]
+fields:
+  age: string
+  gender: {enum: [M, F]}
+  spent: {type: decimal, places: 2, unit: USD}
+otherwise: auto
+rules:
+  - {id: dear, when: spent > 100}
+route:
+  - {to: team:care, silence: block}
+"""
+
+
+@pytest.mark.needs("data")
+def test_a_file_is_cut_by_the_groups_of_the_policy(
+    call: Call, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    policy, rows = tmp_path / "spend.yaml", tmp_path / "rows.csv"
+    policy.write_text(SPEND)
+    with KAG.open(newline="") as source, rows.open("w", newline="") as file:
+        taken = list(csv.DictReader(source))
+        lines = [
+            {"age": row["age"], "gender": row["gender"], "spent": f"{float(row['Spent']):.2f}"}
+            for row in taken
+        ]
+        writer = csv.DictWriter(file, ["age", "gender", "spent"])
+        writer.writeheader()
+        writer.writerows(lines)
+    code, found, _ = call("backtest", str(policy), "--input", str(rows))
+    assert code == 0
+    age, gender = found["groups"]
+    assert (age["field"], gender["field"]) == ("age", "gender")
+    for group in age["groups"]:
+        mine = [line for line in lines if line["age"] == group["value"]]
+        held = sum(float(line["spent"]) > 100 for line in mine)
+        rate = group["held_after"]
+        assert (group["decisions"], rate["count"], rate["of"]) == (len(mine), held, len(mine))
+        assert rate["low"] < rate["value"] == held / len(mine) < rate["high"]
+    [gap] = gender["gaps"]
+    assert (gap["highest"], gap["lowest"]) == ("F", "M") and gap["at_least"] > 0
+    assert run(["backtest", str(policy), "--input", str(rows)]) == 0
+    said = capfd.readouterr().out
+    assert "- gender, held: F over M by at least" in said
+    few = tmp_path / "few.csv"
+    few.write_text(rows.read_text().partition("\n")[0] + "\n30-34,M,7.00\n")
+    assert run(["backtest", str(policy), "--input", str(few)]) == 0
+    assert "0 of 1, too few" in capfd.readouterr().out
+
+
+def test_the_log_is_cut_by_groups_too(call: Call, tmp_path: Path) -> None:
+    workspace = tmp_path / "work"
+    text = REFUND.replace(
+        "fields:", "groups: [region]\nfields:\n  region: {{enum: [north, south]}}"
+    )
+    (workspace / "policies" / "refund.yaml").write_text(text.format(cap=100))
+    with handrail.open(workspace, desk=False) as hr:
+        for n in range(80):
+            region = "north" if n < 40 else "south"
+            facts = {"order": f"o{n}", "region": region}
+            amount = 150 if n < 10 or n == 79 else 50
+            hr.submit("refund", key=f"k{n}", facts=facts, proposal={"amount": amount})
+    code, found, _ = call("backtest", "refund", "--log")
+    assert code == 0
+    [cut] = found["groups"]
+    north, south = cut["groups"]
+    assert (north["value"], north["held_after"]["count"], north["held_before"]["count"]) == (
+        "north", 10, 10,
+    )  # fmt: skip
+    assert (south["held_after"]["count"], south["held_after"]["of"]) == (1, 40)
+    evidence = tmp_path / "evidence.json"
+    code, _, _ = call("backtest", "refund", "--log", "--evidence", str(evidence))
+    figures = msgspec.json.decode(evidence.read_bytes(), type=Evidence).figures
+    assert figures["held_by_region"]["north"]["count"] == 10

@@ -120,3 +120,58 @@ def test_the_days_between_first_and_last_are_told() -> None:
     times = pl.Series([86_400_000_000 * day for day in range(8)], dtype=pl.Int64)
     compared.add(FRAME, known_of(None, FRAME.height), now=0, times=times)
     assert compared.result(minutes_each=2.0).load.days == 7.0
+
+
+CUT = TEXT.replace("fields:", "groups: [band, member, shop]\nfields:").replace(
+    "  order: string",
+    "  order: string\n  band: {{enum: [young, old], optional: true}}\n"
+    "  member: {{type: bool, optional: true}}\n  shop: {{type: string, normal: lower}}",
+)
+
+
+def test_every_figure_is_cut_by_the_groups_of_the_policy() -> None:
+    made = load(CUT.format(cap=100, more=""))
+    rows = 400
+    frame = pl.DataFrame(
+        {
+            "order": [f"o{n}" for n in range(rows)],
+            "band": ["old" if n % 4 == 0 else "young" if n % 4 < 3 else None for n in range(rows)],
+            "member": ["yes" if n % 2 else "FALSE" for n in range(rows)],
+            "shop": [f" Shop {n % 200}" if n % 2 else "shop 1" for n in range(rows)],
+            "amount": ["150" if n % 8 == 0 else "50" for n in range(rows)],
+            "bad": ["yes" if n % 16 == 0 else "no" for n in range(rows)],
+        }
+    )
+    compared = Comparison(made, frame.columns[:-1], against=load(CUT.format(cap=1000, more="")))
+    for part in (frame[:130], frame[130:]):
+        compared.add(part, known_of(part["bad"], part.height), now=0)
+    band, member, shop = compared.cuts()
+    by_value = {group.value: group for group in band.groups}
+    assert list(by_value) == ["young", "old", None]
+    old = by_value["old"]
+    assert (old.decisions, old.held_after.count, old.held_before.count) == (100, 50, 0)
+    assert by_value["young"].held_after.value == 0.0
+    assert by_value[None].decisions == 100
+    assert band.gaps[0].certain and band.gaps[0].highest == "old"
+    whole = compared.result(minutes_each=2.0)
+    assert sum(group.held_after.count for group in band.groups) == whole.held_after.count == 50
+    assert sum(group.caught_after.count for group in band.groups) == whole.caught_after.count
+    assert {group.value for group in member.groups} == {"true", "false"}
+    assert [group.value for group in shop.groups][:1] == ["shop 1"]
+    assert shop.groups[0].decisions == 202, "cells of one normal form are one group"
+    assert len(shop.groups) == 100 and not any(group.others for group in shop.groups)
+
+
+def test_the_values_that_come_last_are_one_group() -> None:
+    made = load(CUT.format(cap=100, more=""))
+    frame = pl.DataFrame(
+        {"order": ["o"] * 250, "shop": [f"s{n}" for n in range(250)], "amount": ["50"] * 250}
+    )
+    compared = Comparison(made, frame.columns)
+    for part in (frame[:120], frame[120:]):
+        compared.add(part, known_of(None, part.height), now=0)
+    assert compared.uncut == ("band", "member")
+    [shop] = compared.cuts()
+    assert shop.groups[-1].others and len(shop.groups) == 101
+    assert sum(group.decisions for group in shop.groups) == 250
+    assert shop.groups[-1].decisions == 150
