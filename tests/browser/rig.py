@@ -307,6 +307,22 @@ def painted(page: Page, review: str | None = None) -> None:
     )
 
 
+def looked_at(page: Page) -> None:
+    """Wait until the page knows what is in view now: it is told with the frames it paints."""
+    page.evaluate(
+        "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+    )
+
+
+def approve(page: Page) -> None:
+    """Press the key once it counts: a card that is longer than the screen is read to its end."""
+    page.keyboard.press("a")
+    while "Not everything was in view" in page.inner_text("#say"):
+        page.keyboard.press("n")
+        looked_at(page)
+        page.keyboard.press("a")
+
+
 def form_token(html: str) -> str:
     """The form token of a page."""
     found = re.search(r'data-csrf="([^"]+)"', html)

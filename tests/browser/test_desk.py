@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from handrail.model import commands as c
-from tests.browser.rig import DESKTOP, PHONE, Site, Watch, painted
+from tests.browser.rig import DESKTOP, PHONE, Site, Watch, looked_at, painted
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -157,7 +157,7 @@ def test_what_was_not_in_view_is_not_decided(site: Site, browser: Browser) -> No
     assert status(site, ruling.review_id) == "open"
     for _ in range(6):
         page.keyboard.press("n")
-        page.wait_for_timeout(60)
+        looked_at(page)
     page.keyboard.press("a")
     page.wait_for_url(re.compile(r"/\?did=approve"))
     assert status(site, ruling.review_id) == "decided"
@@ -177,7 +177,7 @@ def test_what_is_cut_is_opened_before_it_is_approved(site: Site, ann: Page) -> N
     ann.wait_for_selector("#approve button[aria-disabled=false]")
     while ann.evaluate("() => scrollY + innerHeight < document.body.scrollHeight"):
         ann.keyboard.press("PageDown")
-        ann.wait_for_timeout(120)
+        looked_at(ann)
     ann.keyboard.press("a")
     painted(ann, other.review_id)
     assert status(site, ruling.review_id) == "decided"

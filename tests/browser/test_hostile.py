@@ -11,7 +11,7 @@ import pytest
 
 from handrail.model import commands as c
 from handrail.model.errors import HandrailError
-from tests.browser.rig import Site, Watch, painted
+from tests.browser.rig import Site, Watch, approve, painted
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -200,13 +200,11 @@ def test_what_is_typed_there_stays_text_in_what_scripts_show(
     page.wait_for_selector("#assign[open]")
     page.fill("#assign input[name=to]", "person:" + "<img src=x onerror=window.fired=1>\u202e")
     page.click("#assign button")
-    page.wait_for_timeout(500)
+    page.wait_for_selector("#alert:not([hidden])")
     other = running.submit(200, EVERYTHING[:420])
     page.goto(f"/reviews/{other.review_id}")
     painted(page, other.review_id)
-    page.keyboard.press("n")
-    page.wait_for_timeout(100)
-    page.click("#approve button")
+    approve(page)
     page.wait_for_selector("#undo:not([hidden])")
     page.wait_for_timeout(300)
     assert watch.check() == []

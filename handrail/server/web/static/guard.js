@@ -58,6 +58,7 @@ export class Guard {
 
   #restart() {
     this.#painted = null;
+    document.body.dataset.painted = "";
     if (document.visibilityState !== "visible") return;
     requestAnimationFrame(() => requestAnimationFrame(() => {
       this.#painted = performance.now();
