@@ -122,14 +122,19 @@ def test_a_key_counts_only_on_a_card_that_was_looked_at(site: Site, ann: Page) -
     ann.keyboard.up("a")
     assert status(site, one.review_id) == "decided"
     assert status(site, two.review_id) == "open"
-    # At once after the next card came.
-    ann.keyboard.press("j")
-    ann.wait_for_selector(f'article[data-review="{three.review_id}"]')
+    # At once after the next card came: before anybody saw it.
     ann.evaluate(
-        "() => { for (const type of ['keydown', 'keyup'])"
-        " document.body.dispatchEvent(new KeyboardEvent(type,"
-        " {key: 'a', code: 'KeyA', bubbles: true})); }"
+        "(review) => new MutationObserver((changes, observer) => {"
+        "  if (document.querySelector('article.card')?.dataset.review !== review) return;"
+        "  observer.disconnect();"
+        "  for (const type of ['keydown', 'keyup']) document.body.dispatchEvent("
+        "    new KeyboardEvent(type, {key: 'a', code: 'KeyA', bubbles: true}));"
+        "  document.body.dataset.pressed = review;"
+        "}).observe(document.body, {childList: true, subtree: true})",
+        three.review_id,
     )
+    ann.keyboard.press("j")
+    ann.wait_for_selector(f'body[data-pressed="{three.review_id}"]')
     assert status(site, three.review_id) == "open"
     painted(ann, three.review_id)
     # With a modifier, or while typing, a letter is a letter.
