@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -48,3 +49,17 @@ def test_scripts_parse(root: Path) -> None:
     for script in (root / ".ci").iterdir():
         if script.read_text().startswith("#!/usr/bin/env bash"):
             subprocess.run(["bash", "-n", str(script)], check=True)
+
+
+def test_what_is_set_for_other_projects_does_not_reach_ours(root: Path) -> None:
+    foreign = {"PYTHONPATH": "/else", "VIRTUAL_ENV": "/else", "PYTHONDONTWRITEBYTECODE": "1"}
+    seen = subprocess.run(
+        ["make", "--eval", "show: ; @env", "show"],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, **foreign},
+    ).stdout
+    assert "PATH=" in seen
+    assert not [name for name in foreign if f"\n{name}=" in f"\n{seen}"]
