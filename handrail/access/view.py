@@ -33,6 +33,7 @@ from handrail.model.outcome import Grant, Outcome
 from handrail.model.policy import Input
 from handrail.model.review import Act, Card, Review, Round, Seat, Vote
 from handrail.model.ruling import Approval, Ruling
+from handrail.model.versions import POLICY_CHANGE
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 _DIGEST = re.compile("[0-9a-f]{40,}")
@@ -225,6 +226,7 @@ def view(shown: Shown, who: Who, secret: bytes) -> Card:
                 "comment": vote.comment,
                 "at": vote.at,
                 "carried_from": vote.carried_from,
+                "single_person": vote.single_person,
             }
             for vote in (shown.votes if all_said else ())
         ),
@@ -376,6 +378,8 @@ def _review_of(known: Known, review: Review) -> dict[str, Any]:
 def _what(shown: Shown) -> str:
     """One sentence: the title, the subject, and what the proposal sets."""
     proposal = shown.round.proposal
+    if shown.review.workflow == POLICY_CHANGE:
+        proposal = {}  # a hash, which says nothing to a person
     if shown.lead.reverses is not None:
         undone = proposal.get("undo")
         proposal = undone if isinstance(undone, dict) else {}

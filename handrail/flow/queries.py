@@ -23,6 +23,7 @@ from handrail.flow.records import handles_of
 from handrail.flow.reverse import reversal_of
 from handrail.flow.who import decision_thing, enter, get_filed, get_review
 from handrail.model.commands import (
+    CastVote,
     DecisionView,
     GetDecision,
     GetReview,
@@ -262,6 +263,8 @@ def list_reviews(command: ListReviews, actor: Actor, ports: Ports) -> list[Card]
                     continue
                 seen.add(review.id)
                 shown = load(tx, ports, review, who)
+                if command.mine and not may(who, CastVote, shown.thing):
+                    continue  # their own request, or above what they may decide
                 if (
                     only_mine
                     and person is not None

@@ -19,6 +19,7 @@ from handrail.model import commands as c
 from handrail.model.outcome import Outcome
 from handrail.model.people import Actor, Via
 from handrail.model.ruling import Ruling
+from handrail.server.local import serve
 from handrail.server.network import NetworkServer
 from handrail.settings import Settings
 from tests.workspace import make_workspace
@@ -146,9 +147,9 @@ class Site:
         )
         Paths(folder).make()
         settings = msgspec.structs.replace(Settings(), sweep_seconds=0.1)
-        workspace = Workspace.own(folder, settings=settings, channels=())
+        workspace = Workspace.own(folder, settings=settings, channels=(), serve=serve)
         assert workspace is not None
-        self.workspace = workspace
+        self.folder, self.workspace = folder, workspace
         self.service = workspace.service
         self.service.ports = msgspec.structs.replace(
             self.service.ports, passwords=Passwords(memory_kib=8, rounds=1)

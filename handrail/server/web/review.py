@@ -33,6 +33,7 @@ from handrail.model.modes import Mode
 from handrail.model.policy import Field, Input
 from handrail.model.review import Card
 from handrail.model.text import value_text
+from handrail.model.versions import POLICY_CHANGE
 from handrail.review.quorum import in_words
 from handrail.server.web.paper import is_long
 from handrail.server.web.queue import AHEAD, can_undo, queue_of, undo_of
@@ -62,6 +63,33 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
         if step is None or (low is not None and Decimal(low) % Decimal(step)):
             return "any"
         return step
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """What a proposed version of a policy does, in the parts its card shows."""
+
+    reason: str
+    changes: list[str]
+    """What differs, in sentences."""
+    decides: bool
+    """Whether other decisions may pass."""
+    effects: list[str]
+    """Cases that come out otherwise, in words."""
+    cases: int
+    cases_changed: int
+    warnings: list[str]
+    evidence: str | None
+    owners: str | None
+    """Who is asked because the owners change; None where they stay."""
+    rolls_back: bool
+    base: str | None
+    version: str
+
+    @property
+    def sentences(self) -> list[str]:
+        """All that is to be read before it is approved."""
+        said = [self.reason, *self.changes, *self.effects, *self.warnings]
+        return said + [text for text in (self.evidence, self.owners) if text]
 
 
 def handlers(site: Site) -> list[HTTPRouteHandler]:
@@ -186,6 +214,7 @@ def card_page(
             "may": acts,
             "entries": entries_of(card, entered or {}),
             "must_read": must_read(card),
+            "change": change_of(card),
             "similar": similar_to(visit, card),
             "needs": _needs(card),
             "place": None if place is None else place + 1,
@@ -235,9 +264,32 @@ def enters_unseen(card: Card) -> bool:
     return card.blind or card.mode == Mode.IN_COMMAND.value
 
 
+def change_of(card: Card) -> Change | None:
+    """The change that a card of the workflow `policy-change` is about; None for any other card."""
+    facts, proposal = card.facts, card.proposal
+    if card.workflow != POLICY_CHANGE or proposal is None:
+        return None
+    return Change(
+        reason=facts["reason"],
+        changes=facts["changes"],
+        decides=facts["decides"],
+        effects=facts.get("effects") or [],
+        cases=facts["cases"],
+        cases_changed=facts["cases_changed"],
+        warnings=facts.get("warnings") or [],
+        evidence=facts.get("evidence"),
+        owners=facts["asked"] if facts["owners_change"] and facts.get("base") else None,
+        rolls_back=facts["rolls_back"],
+        base=facts.get("base"),
+        version=proposal["version"],
+    )
+
+
 def must_read(card: Card) -> bool:
     """Whether something of what would run is cut on the card, and has to be opened first."""
-    parts: list[Any] = [*card.why, *card.unknown, card.if_approved, card.if_rejected]
+    change = change_of(card)
+    why = card.why if change is None else change.sentences
+    parts: list[Any] = [*why, *card.unknown, card.if_approved, card.if_rejected]
     parts += (card.proposal or {}).values()
     parts += [part for change in card.diff for part in change[1:]]
     return any(is_long(part) for part in parts)
