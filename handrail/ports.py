@@ -491,8 +491,11 @@ class AuditLog(Protocol):
     comes after it.
     """
 
-    def append(self, entry: dict[str, Any]) -> None:
-        """Append one entry (see `handrail.audit.events`), after those of this use case so far."""
+    def append(self, entry: dict[str, Any] | bytes) -> None:
+        """Append one entry (see `handrail.audit.events`), after those of this use case so far.
+
+        Bytes are those of `handrail.audit.encode` or `handrail.audit.lines.line`, as they are.
+        """
 
     def size(self) -> int:
         """In a use case also counts what is not numbered yet, its own entries included."""

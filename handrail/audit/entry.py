@@ -92,13 +92,15 @@ def commit(key: bytes, value: Any) -> str:
     `value` is any wire value (RFC 8785, of which the entry profile is a part). The same value
     under the same key gives the same 64 characters; without the key nothing can be learned.
     """
-    _check_key(key)
+    if len(key) != 32:
+        raise _not_a_key(key)
     return keyed_digest(key, canonical_bytes(value)).hex()
 
 
 def commit_bytes(key: bytes, content: bytes) -> str:
     """As `commit`, for bytes that are canonical already (so they are not encoded twice)."""
-    _check_key(key)
+    if len(key) != 32:
+        raise _not_a_key(key)
     return keyed_digest(key, content).hex()
 
 
@@ -108,15 +110,15 @@ def field_key(subject_key: bytes, field: str) -> bytes:
     HMAC-SHA256(subject_key, context || field): keys of different fields tell nothing about each
     other, and destroying the one subject key destroys them all (RFC 5869 uses the same step).
     """
-    _check_key(subject_key)
+    if len(subject_key) != 32:
+        raise _not_a_key(subject_key)
     return keyed_digest(subject_key, FIELD_KEY_CONTEXT + field.encode())
 
 
-def _check_key(key: bytes) -> None:
-    if len(key) != 32:
-        raise BadInput(
-            f"a commitment key has {len(key)} bytes; expected 32 random ones (secrets.token_bytes)"
-        )
+def _not_a_key(key: bytes) -> BadInput:
+    return BadInput(
+        f"a commitment key has {len(key)} bytes; expected 32 random ones (secrets.token_bytes)"
+    )
 
 
 def _check(value: Any, pointer: str) -> bool:

@@ -52,6 +52,12 @@ class Kind(msgspec.Struct, frozen=True):
     """The end of the sentence `… is 12; expected …`."""
     text: Callable[[str], Any] | None = None
     """`accepts` for what is known to be text; None where no text is of this kind."""
+    plain: bool = False
+    """Whether such text stands in JSON as it is, with nothing to escape."""
+    words: tuple[str, ...] = ()
+    """All there are, of a closed vocabulary."""
+    item: Kind | None = None
+    """Kind of each item, of an array."""
 
 
 _HEX64 = re.compile(r"[0-9a-f]{64}")
@@ -74,19 +80,20 @@ def _often(pattern: re.Pattern[str]) -> Callable[[str], bool]:
     return test
 
 
-def _text(name: str, test: Callable[[str], Any], expected: str) -> Kind:
-    return Kind(name, lambda value: type(value) is str and test(value), expected, test)
+def _text(name: str, test: Callable[[str], Any], expected: str, *, plain: bool = False) -> Kind:
+    return Kind(name, lambda value: type(value) is str and test(value), expected, test, plain=plain)
 
 
 def _id(prefix: str, noun: str) -> Kind:
     pattern = re.compile(prefix + r"_[0-9abcdefghjkmnpqrstvwxyz]{26}")
-    return _text(f"{noun} id", pattern.fullmatch, f"a {noun} id ({prefix}_ and 26 characters)")
+    expected = f"a {noun} id ({prefix}_ and 26 characters)"
+    return _text(f"{noun} id", pattern.fullmatch, expected, plain=True)
 
 
 def _one_of(vocabulary: Iterable[str]) -> Kind:
     words = tuple(str(word) for word in vocabulary)
     said = "one of " + ", ".join(words)
-    return _text(said, frozenset(words).__contains__, said)
+    return msgspec.structs.replace(_text(said, frozenset(words).__contains__, said), words=words)
 
 
 def _many(kind: Kind, plural: str) -> Kind:
@@ -100,7 +107,7 @@ def _many(kind: Kind, plural: str) -> Kind:
                 return False
         return True
 
-    return Kind(plural, all_of, f"an array, each item {kind.expected}")
+    return Kind(plural, all_of, f"an array, each item {kind.expected}", item=kind)
 
 
 DECISION = _id("d", "decision")
@@ -123,7 +130,7 @@ TIME = Kind(
     "a time in microseconds since 1970 UTC",
 )
 FLAG = Kind("flag", lambda value: type(value) is bool, "true or false")
-DECIMAL = _text("decimal", _DECIMAL.fullmatch, "a decimal string such as 1234.50")
+DECIMAL = _text("decimal", _DECIMAL.fullmatch, "a decimal string such as 1234.50", plain=True)
 _is_name = _often(_NAME)
 NAME = _text("name", _is_name, "a name of 1 to 200 characters without @ or control characters")
 NAMES = _many(NAME, "names")
@@ -133,9 +140,12 @@ AUDIENCE = _many(
     "audience",
 )
 COMMITMENT = _text(
-    "commitment", _HEX64.fullmatch, "64 hexadecimal digits from handrail.audit.entry.commit"
+    "commitment",
+    _HEX64.fullmatch,
+    "64 hexadecimal digits from handrail.audit.entry.commit",
+    plain=True,
 )
-DIGEST = _text("policy digest", _often(_DIGEST), "sha256: and 64 hexadecimal digits")
+DIGEST = _text("policy digest", _often(_DIGEST), "sha256: and 64 hexadecimal digits", plain=True)
 ACTOR = _text(
     "actor",
     _is_name,
@@ -146,6 +156,7 @@ ROUND = _text(
     "round id",
     re.compile(r"r_[0-9abcdefghjkmnpqrstvwxyz]{26}/[1-9][0-9]*").fullmatch,
     "a review id, a slash and the number of the round",
+    plain=True,
 )
 
 # --------------------------------------------------------------------------------------------

@@ -60,6 +60,12 @@ class _Adds(Protocol):
 
 def add_all(buckets: _Adds, adds: Iterable[AggregateAdd]) -> None:
     """Add to the buckets, each once, in the order in which everybody locks them."""
+    adds = tuple(adds)
+    if len(adds) == 1:
+        [only] = adds
+        fold = folder(only.keeps, [(only.at, only.value)])
+        buckets.add(only.series, only.key, only.bucket, 1, only.total, fold)
+        return
     gathered: dict[tuple[str, str, int], list[AggregateAdd]] = {}
     for add in adds:
         gathered.setdefault((add.series, add.key, add.bucket), []).append(add)
@@ -92,7 +98,7 @@ def count(
     if version is not None and version != policy.version:
         policy = ports.shelf.version(tx, decision.workflow, version)
         record = None
-    if not policy.aggregates:
+    if not policy.counts(over):
         return
     if record is not None:
         add_all(tx.buckets, policy.aggregate_adds(record, over, tx.now()))

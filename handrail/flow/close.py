@@ -130,7 +130,9 @@ def _mint(
     tx.grants.insert(grant)
     if grant.valid_until is not None:
         tx.wake_at(grant.valid_until)
-    ran = msgspec.structs.replace(filed.decision, proposal=outcome.approved)
+    ran = filed.decision
+    if outcome.approved is not ran.proposal:
+        ran = msgspec.structs.replace(ran, proposal=outcome.approved)
     count(tx, ports, ran, "released", policy, record)
     return grant
 

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from handrail.audit.entry import commit_bytes, field_key
-from handrail.audit.events import SYSTEM, entry
+from handrail.audit.events import SYSTEM
+from handrail.audit.lines import line
 from handrail.model.errors import BadInput
 from handrail.model.ids import is_id, new_id
 from handrail.model.people import Person, SubjectKey
@@ -19,7 +20,7 @@ WORKSPACE = ("*", "workspace")
 
 def note(tx: Transaction, type_: str, actor: str, /, **fields: Any) -> None:
     """Append one audit entry in this transaction."""
-    tx.audit.append(entry(type_, at=tx.now(), actor=actor, **fields))
+    tx.audit.append(line(type_, tx.now(), actor, fields))
 
 
 def key_of(tx: Transaction, owner: tuple[str, str]) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 
 from handrail.access import Thing, allow
 from handrail.assure.rates import wilson
@@ -12,6 +13,7 @@ from handrail.gate import Policy
 from handrail.gate import Rule as PolicyRule
 from handrail.model.commands import ListTrials
 from handrail.model.decision import Decision
+from handrail.model.ids import ALPHABET
 from handrail.model.people import Actor
 from handrail.model.ruling import Ruling
 from handrail.model.versions import TrialCount
@@ -28,11 +30,10 @@ def tried(tx: Transaction, policy: Policy, decision: Decision, ruling: Ruling) -
         return
     would = {fired.rule for fired in ruling.trials}
     day = tx.now() - tx.now() % _DAY_US
-    shard = int(hashlib.sha256(decision.id.encode()).hexdigest()[0], 16) % _SHARDS
+    shard = ALPHABET.index(decision.id[-1]) % _SHARDS
+    scope = f"trial:{policy.workflow}"
     for rule in policy.trials:
-        tx.counters.add(
-            f"trial:{policy.workflow}", _key(rule, shard), day, 1, int(rule.id in would)
-        )
+        tx.counters.add(scope, _key(rule, shard), day, 1, int(rule.id in would))
 
 
 def list_trials(command: ListTrials, actor: Actor, ports: Ports) -> list[TrialCount]:
@@ -61,8 +62,12 @@ def _counted(tx: Transaction, workflow: str, rule: PolicyRule) -> TrialCount:
 
 def _key(rule: PolicyRule, shard: int) -> str:
     """A rule and its condition: another condition is counted from its start."""
-    made_of = hashlib.sha256(rule.when.encode()).hexdigest()[:16]
-    return f"{rule.id}/{made_of}/{shard}"
+    return f"{rule.id}/{_made_of(rule.when)}/{shard}"
+
+
+@lru_cache(maxsize=1024)
+def _made_of(condition: str) -> str:
+    return hashlib.sha256(condition.encode()).hexdigest()[:16]
 
 
 __all__ = ["list_trials", "tried"]

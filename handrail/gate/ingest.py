@@ -7,8 +7,10 @@ the wrong place) makes it give up, and the thorough reading starts anew and name
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from functools import partial
 from types import CodeType, FunctionType
 from typing import Any
@@ -123,7 +125,7 @@ class _Writer:
     def __init__(self, width: int) -> None:
         self.names: dict[str, Any] = {
             "__builtins__": {"len": len, "type": type, "dict": dict, "str": str, "float": float,
-                             "int": int}
+                             "int": int, "format": format}
         }  # fmt: skip
         self.width = width
         self._mappings = 2
@@ -190,6 +192,15 @@ class _Writer:
             low = repr(turn(field.low)) if field.low is not None else f"-{most}"
             high = repr(turn(field.high)) if field.high is not None else most
             return f"type({x}) is {_python_type(kind)} and {low} <= {x} <= {high}", None
+        if kind == "decimal":
+            # Whole numbers, which no reader needs to look at; the rest as the reader has it.
+            places = field.places or 0
+            most = 10 ** min(12, val.MAX_DIGITS - 1 - places)
+            low = -most if field.low is None else max(-most, math.ceil(Decimal(field.low)))
+            high = most if field.high is None else min(most, math.floor(Decimal(field.high)))
+            test = f"type({x}) is int and {low} <= {x} <= {high}"
+            unit, exact = self.name(val.UNITS_OF[places]), self.name(val.EXACT)
+            return test, f"{self.name(Decimal)}({x}).quantize({unit}, None, {exact})"
         if kind == "string" and not normal:
             return ascii_text, None
         if kind == "string" and normal == ("lower",):
@@ -203,6 +214,8 @@ class _Writer:
         kind = field.kind
         if kind in _AS_IT_IS:
             return x
+        if kind == "decimal":
+            return f'format({x}, "f")'
         if kind == "list" and (field.of or "string") in _AS_IT_IS:
             return f"[*{x}]"
         return f"{self.name(partial(_kept, type_of(field)))}({x})"

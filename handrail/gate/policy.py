@@ -188,6 +188,12 @@ class Policy:
         self.every = draft.every
         self._aggregates = {made.name: made for made in draft.aggregates}
         self._series = tuple({made.series.id: made.series for made in draft.aggregates}.values())
+        self._counted: dict[str, list[Series]] = {}
+        """By what decisions do: the series of this workflow that it adds to."""
+        for one in self._series:
+            kind, _, name = one.source.partition(":")
+            if kind != "events" and name == self.workflow:
+                self._counted.setdefault(kind, []).append(one)
         # Of each way to make a key one series; and the aggregates as everybody locks their buckets.
         ways = {tuple(part.field.name for part in one.by): one for one in self._series}
         self._by = list(ways.values())
@@ -435,13 +441,14 @@ class Policy:
         """The value of one aggregate from the buckets that were read for it."""
         return self._aggregates[name].value(since, rows, now)
 
+    def counts(self, over: str) -> bool:
+        """Whether a decision that is `submitted` or `released` adds anything to a series."""
+        return over in self._counted
+
     def aggregate_adds(self, record: Record, over: str, at: int) -> tuple[AggregateAdd, ...]:
         """What this decision adds when it is `submitted` or `released`."""
         adds = []
-        source = f"{over}:{self.workflow}"
-        for series in self._series:
-            if series.source != source:
-                continue
+        for series in self._counted.get(over, ()):
             value = None
             if series.field is not None:
                 value = record.slots[self._draft.scope.symbols[series.field.field.name].slot]
@@ -451,7 +458,7 @@ class Policy:
         return tuple(adds)
 
     def _series_key(self, record: Record, series: Series) -> str | None:
-        return series.key(self.stored(record, part.field.name) for part in series.by)
+        return series.key([self.stored(record, part.field.name) for part in series.by])
 
     # ------------------------------------------------------------------ evaluation
 

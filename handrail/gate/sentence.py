@@ -35,7 +35,7 @@ class Sentence:
         self.parts = parts
 
     def fill(self, env: list[Any]) -> str:
-        return "".join(part if isinstance(part, str) else part(env) for part in self.parts)
+        return "".join([part if isinstance(part, str) else part(env) for part in self.parts])
 
 
 def compile_sentence(text: str, scope: Scope, faults: list[Fault]) -> Sentence:
@@ -177,6 +177,13 @@ def display(value: Any, kind: Type) -> str:
 
 
 def _number(value: Any, kind: Type) -> str:
+    if type(value) is Decimal and kind.kind == "decimal" and value and value.adjusted() < 40:
+        # By far the most: what the rest of this comes to, with nothing to round.
+        text = format(value, ",f" if kind.unit or value.adjusted() >= 4 else "f")
+        digits, point, places = text.partition(".")
+        if point and not places.strip("0"):
+            text = digits
+        return f"{text} {kind.unit}" if kind.unit else text
     number = _decimal(value)
     if kind.kind == "ratio":
         number = _round(number, 2 if abs(number) >= 1 else 4)

@@ -416,11 +416,13 @@ class Series:
 
     def key(self, values: Iterable[Any]) -> str | None:
         """The key of a bucket for stored values of the `by` fields; None where one is missing."""
-        found = list(values)
+        found = tuple(values)
         if None in found:
             return None
         if not found:
             return "[]"
+        if len(found) == 1 and type(found[0]) is str:
+            return _key_of_one(found[0])
         return _encode([one if isinstance(one, str) else _text(one) for one in found]).decode()
 
     def kept(self, value: Any) -> tuple[int, Any]:
@@ -470,6 +472,11 @@ class Series:
             values.append(None if value is None else part.store(value))
         value = None if self.field is None else self.field.get(facts, proposal)
         return self.add(self.key(values), value, at)
+
+
+@lru_cache(maxsize=4096)
+def _key_of_one(text: str) -> str:
+    return _encode([text]).decode()
 
 
 def _text(value: Any) -> str:

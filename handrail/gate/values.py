@@ -47,8 +47,8 @@ MAX_PERSON = 320
 """Longest name of a person, characters (RFC 5321 allows 320 for an address)."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_EXACT = Context(prec=400, Emin=-(10**6), Emax=10**6)
-_UNITS_OF = [Decimal(1).scaleb(-places) for places in range(41)]
+EXACT = Context(prec=400, Emin=-(10**6), Emax=10**6)
+UNITS_OF = [Decimal(1).scaleb(-places) for places in range(41)]
 """By places: the unit of the last digit."""
 _ROUND = Context(prec=20, rounding=ROUND_HALF_EVEN)
 _NUMBER = re.compile(r"[-+]?[0-9]{1,40}(\.[0-9]{1,40})?", re.ASCII)
@@ -179,7 +179,7 @@ def read_double(value: Any) -> float:
 def read_decimal(value: Any, places: int) -> Decimal:
     number = _exact(value)
     try:
-        fixed = number.quantize(_UNITS_OF[places], context=_EXACT)
+        fixed = number.quantize(UNITS_OF[places], context=EXACT)
     except InvalidOperation as error:  # pragma: no cover - _exact bounds the digits
         raise Wrong(f"is out of range; expected at most {MAX_DIGITS} digits") from error
     if fixed != number:
@@ -239,7 +239,7 @@ def read_duration(value: Any) -> int:
         span = sign * int(exact)
     else:
         try:
-            span = int(_EXACT.multiply(_exact(value), Decimal(1_000_000)))
+            span = int(EXACT.multiply(_exact(value), Decimal(1_000_000)))
         except Wrong as error:
             raise Wrong(
                 f"is {shown(value)}; expected a duration such as 30m, or a number of seconds"
@@ -294,7 +294,11 @@ def render_number(number: Decimal | Fraction) -> str:
 
 def to_stored(value: Any, kind: str) -> Any:
     """A typed value as the store and the ruling keep it; None stays None."""
-    if value is None or kind in ("string", "person", "enum", "bool", "int"):
+    if value is None:
+        return None
+    if kind == "decimal":
+        return render_number(value)
+    if kind in ("string", "person", "enum", "bool", "int"):
         return value
     if kind == "double":
         return float(value)
@@ -449,7 +453,7 @@ def field_reader(field: Field, low: Any, high: Any) -> Reader:
 
 def read_confidences(value: Any, pointer: str = "/confidence") -> float | dict[str, float] | None:
     """One number from 0 to 1, or one a field, checked and as it is kept."""
-    if not isinstance(value, Mapping):
+    if type(value) is float or not isinstance(value, Mapping):
         return read_confidence(value, pointer)
     kept: dict[str, float] = {}
     for name, item in value.items():
@@ -463,6 +467,8 @@ def read_confidence(value: Any, pointer: str = "/confidence") -> float | None:
     """One number from 0 to 1, or the smallest of one a field; None where none is given."""
     if value is None:
         return None
+    if type(value) is float and 0.0 <= value <= 1.0:
+        return value
     if isinstance(value, Mapping):
         numbers = [
             read_confidence(item, f"{pointer}/{escape(str(name))}") for name, item in value.items()

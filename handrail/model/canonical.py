@@ -49,7 +49,16 @@ def _plain(value: Any) -> bool:
         return bool(1e-4 <= abs(value) < 1e15 and not value.is_integer())
     if kind is dict:
         for key, item in value.items():
-            if type(key) is not str or not key.isascii() or not _plain(item):
+            if type(key) is not str or not key.isascii():
+                return False
+            # The most usual ones are looked at in place: a call each would be most of the cost.
+            kind = type(item)
+            if kind is str or item is None:
+                continue
+            if kind is int:
+                if not -_MAX_INT <= item <= _MAX_INT:
+                    return False
+            elif not _plain(item):
                 return False
         return True
     if kind is list or kind is tuple:

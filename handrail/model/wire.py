@@ -107,10 +107,14 @@ def _is_wire(value: Any, depth: int) -> bool:
         for key, item in value.items():
             if type(key) is not str or not (key.isascii() or _is_unicode(key)):
                 return False
-            if type(item) is str:
+            kind = type(item)
+            if kind is str:
                 if not (item.isascii() or _is_unicode(item)):
                     return False
-            elif not _is_wire(item, depth + 1):
+            elif kind is int:
+                if not -MAX_INT <= item <= MAX_INT:
+                    return False
+            elif item is not None and not _is_wire(item, depth + 1):
                 return False
         return True
     if kind is int:

@@ -41,10 +41,10 @@ class PostgresAudit:
 
     # ------------------------------------------------------------------ the port
 
-    def append(self, entry: dict[str, Any]) -> None:
+    def append(self, entry: dict[str, Any] | bytes) -> None:
         if not self._session.writing:
             raise RuntimeError("a query cannot append to the log; do it in store.write")
-        self.pending.append(encode(entry))
+        self.pending.append(entry if isinstance(entry, bytes) else encode(entry))
 
     def size(self) -> int:
         session = self._session

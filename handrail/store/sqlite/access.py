@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import apsw
-
 from handrail.model.access import Identity, Invitation, Password, Session, Token
 from handrail.model.errors import Conflict
 from handrail.model.people import folded
 from handrail.store.codec import encode_limits, encode_texts
 from handrail.store.rows import identity_of, invitation_of, password_of, session_of, token_of
+from handrail.store.sqlite.line import Line
 from handrail.store.sqlite.queries import Execute, queries
 
 _SQL = queries("access")
@@ -19,9 +18,9 @@ _SESSION = _SQL["session"]
 class SqliteAccess:
     """See `handrail.ports.Access`."""
 
-    def __init__(self, connection: apsw.Connection) -> None:
-        self._connection = connection
-        self._execute: Execute = connection.execute
+    def __init__(self, line: Line) -> None:
+        self._line = line
+        self._execute: Execute = line.execute
 
     def add_token(self, token: Token, hash: str) -> None:
         self._execute(
@@ -78,15 +77,15 @@ class SqliteAccess:
 
     def end_session(self, hash: str) -> bool:
         self._execute(_SQL["end_session"], (hash,))
-        return self._connection.changes() == 1
+        return self._line.changes() == 1
 
     def end_sessions_of(self, person_id: str, keep: str | None = None) -> int:
         self._execute(_SQL["end_sessions_of"], (person_id, keep or ""))
-        return self._connection.changes()
+        return self._line.changes()
 
     def drop_sessions(self, now: int) -> int:
         self._execute(_SQL["drop_sessions"], (now,))
-        return self._connection.changes()
+        return self._line.changes()
 
     def password(self, person_id: str) -> Password | None:
         row = self._execute(_SQL["password"], (person_id,)).fetchone()
@@ -116,7 +115,7 @@ class SqliteAccess:
             _SQL["add_identity"],
             (identity.issuer, identity.subject, identity.person, identity.linked_at),
         )
-        if self._connection.changes() != 1:
+        if self._line.changes() != 1:
             raise Conflict(
                 "this identity is linked to a person already; sign in with it, or use another one"
             )
@@ -144,8 +143,8 @@ class SqliteAccess:
 
     def use_invitation(self, hash: str, at: int) -> bool:
         self._execute(_SQL["use_invitation"], (hash, at))
-        return self._connection.changes() == 1
+        return self._line.changes() == 1
 
     def end_invitations(self, handle: str | None) -> int:
         self._execute(_SQL["end_invitations"], (folded(handle or ""),))
-        return self._connection.changes()
+        return self._line.changes()

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import apsw
-
 from handrail.audit.entry import encode
 from handrail.audit.tree import Frontier, leaf_hash
 from handrail.ports import Checkpoint
+from handrail.store.sqlite.line import Line
 from handrail.store.sqlite.queries import Execute, queries
 
 _SQL = queries("audit")
@@ -27,9 +26,9 @@ class SqliteAudit:
     one.
     """
 
-    def __init__(self, connection: apsw.Connection, *, writing: bool) -> None:
-        self._execute: Execute = connection.execute
-        self._executemany = connection.executemany
+    def __init__(self, line: Line, *, writing: bool) -> None:
+        self._execute: Execute = line.execute
+        self._executemany = line.executemany
         self._writing = writing
         self._frontier = Frontier()
         """Of what is in the database, what is not committed yet included."""
@@ -91,10 +90,10 @@ class SqliteAudit:
 
     # ------------------------------------------------------------------ the port
 
-    def append(self, entry: dict[str, Any]) -> None:
+    def append(self, entry: dict[str, Any] | bytes) -> None:
         if not self._writing:
             raise RuntimeError("a query cannot append to the log; do it in store.write")
-        self._waiting.append(encode(entry))
+        self._waiting.append(entry if isinstance(entry, bytes) else encode(entry))
 
     def size(self) -> int:
         if self._writing:

@@ -14,6 +14,7 @@ from handrail.model.people import folded
 from handrail.model.ruling import Ruling
 from handrail.ports import Filed, Past, StateRow
 from handrail.store.codec import CLOCK_US, approved, encode
+from handrail.store.sqlite.line import Line, Row, WritingLine
 from handrail.store.sqlite.queries import Execute, queries
 
 _SQL = queries("decisions")
@@ -28,6 +29,9 @@ _EXPIRING = _SQL["expiring"]
 
 _decision = decoder(Decision).decode
 _ruling = decoder(Ruling).decode
+
+_Key = tuple[str, str, str]
+"""(workflow, submitter, key)."""
 
 NEWEST = 2**63 - 1
 PAGE = 1_000
@@ -55,32 +59,63 @@ def _pages(execute: Execute, sql: str, params: tuple[Any, ...]) -> Iterator[tupl
 class SqliteDecisions:
     """See `handrail.ports.Decisions`."""
 
-    def __init__(self, connection: apsw.Connection) -> None:
-        self._execute: Execute = connection.execute
+    def __init__(self, line: Line) -> None:
+        self._execute: Execute = line.execute
+        self._look: Execute = line.look
+        self._line = line if isinstance(line, WritingLine) else None
+        self._waiting = None if self._line is None else self._line.waiting(_INSERT)
+        self._wave = 0
+        self._ids: set[str] = set()
+        """Decisions whose rows wait."""
+        self._keys: dict[_Key, Row] = {}
+        """By key: those of them, as they will be read."""
+        self._absent: _Key | None = None
+        """The key that was looked for last, and is nowhere."""
+
+    def waits(self, decision_id: str) -> bool:
+        """Whether the row of this decision waits: then nothing in the database hangs on it."""
+        return decision_id in self._notes()
+
+    def _notes(self) -> set[str]:
+        if self._line is not None and self._wave != self._line.wave:
+            self._wave = self._line.wave
+            self._ids.clear()
+            self._keys.clear()
+        return self._ids
 
     def insert(self, decision: Decision, ruling: Ruling, *, settled: bool) -> bytes:
         body = encode(decision)
         ruled = encode(ruling)
+        row = (
+            decision.id,
+            decision.workflow,
+            decision.subject,
+            decision.submitter,
+            decision.key,
+            ruling.lane,
+            ruling.mode,
+            ruling.review_id,
+            settled,
+            decision.expires_at,
+            decision.submitted_at,
+            body,
+            ruled,
+            None if decision.requester is None else folded(decision.requester),
+        )
+        key = None
+        if decision.key is not None:
+            key = decision.workflow, decision.submitter, decision.key
+        absent, self._absent = self._absent, None
+        # What is not settled is looked for by subject and by review: it does not wait.
+        line, waiting = self._line, self._waiting
+        if line is not None and waiting is not None and settled and (key is None or key == absent):
+            self._notes().add(decision.id)
+            if key is not None:
+                self._keys[key] = (body, ruled, ruling.review_id, settled)
+            line.add(waiting, row)
+            return body + b"\0" + ruled
         try:
-            self._execute(
-                _INSERT,
-                (
-                    decision.id,
-                    decision.workflow,
-                    decision.subject,
-                    decision.submitter,
-                    decision.key,
-                    ruling.lane,
-                    ruling.mode,
-                    ruling.review_id,
-                    settled,
-                    decision.expires_at,
-                    decision.submitted_at,
-                    body,
-                    ruled,
-                    None if decision.requester is None else folded(decision.requester),
-                ),
-            )
+            self._execute(_INSERT, row)
         except apsw.ConstraintError:
             if decision.key is not None:
                 there = self.by_key(decision.workflow, decision.submitter, decision.key)
@@ -99,11 +134,16 @@ class SqliteDecisions:
         return _filed(row) if row else None
 
     def by_key(self, workflow: str, submitter: str, key: str) -> Filed | None:
-        row = self._execute(_BY_KEY, (workflow, submitter, key)).fetchone()
+        row = self._look(_BY_KEY, (workflow, submitter, key)).fetchone()
+        if row is None and self._line is not None:
+            asked = workflow, submitter, key
+            row = self._keys.get(asked) if self._notes() else None
+            if row is None:
+                self._absent = asked
         return _filed(row) if row else None
 
     def unsettled_of(self, workflow: str, subject: str) -> list[Filed]:
-        return [_filed(row) for row in self._execute(_UNSETTLED_OF, (workflow, subject))]
+        return [_filed(row) for row in self._look(_UNSETTLED_OF, (workflow, subject))]
 
     def of_review(self, review_id: str, limit: int = 1000) -> list[Filed]:
         return [_filed(row) for row in self._execute(_OF_REVIEW, (review_id, limit))]

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import apsw
-
 from handrail.model.decoding import decoder
 from handrail.model.feedback import Label
 from handrail.ports import StateRow
 from handrail.store.codec import encode
+from handrail.store.sqlite.line import Line
 from handrail.store.sqlite.queries import Execute, queries
 
 _SQL = queries("labels")
@@ -20,8 +19,8 @@ _label = decoder(Label).decode
 class SqliteLabels:
     """See `handrail.ports.Labels`."""
 
-    def __init__(self, connection: apsw.Connection) -> None:
-        self._execute: Execute = connection.execute
+    def __init__(self, line: Line) -> None:
+        self._execute: Execute = line.execute
 
     def insert(self, label: Label) -> bytes:
         body = encode(label)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import apsw
-
 from handrail.model.decoding import decoder
 from handrail.model.errors import Conflict
 from handrail.model.versions import ListEntry, list_body
 from handrail.ports import StateRow
 from handrail.store.codec import encode
+from handrail.store.sqlite.line import Line
 from handrail.store.sqlite.queries import Execute, queries
 
 _SQL = queries("lists")
@@ -22,16 +21,16 @@ _entry = decoder(ListEntry).decode
 class SqliteLists:
     """See `handrail.ports.Lists`."""
 
-    def __init__(self, connection: apsw.Connection) -> None:
-        self._connection = connection
-        self._execute: Execute = connection.execute
+    def __init__(self, line: Line) -> None:
+        self._line = line
+        self._execute: Execute = line.execute
 
     def version(self, workflow: str, name: str) -> int:
-        row = self._execute(_VERSION, (workflow, name)).fetchone()
+        row = self._line.look(_VERSION, (workflow, name)).fetchone()
         return row[0] if row else 0
 
     def at(self, workflow: str, name: str, version: int) -> list[ListEntry]:
-        return [_entry(row[0]) for row in self._execute(_SQL["at"], (workflow, name, version))]
+        return [_entry(row[0]) for row in self._line.look(_SQL["at"], (workflow, name, version))]
 
     def add(self, entry: ListEntry) -> None:
         self._execute(
@@ -42,7 +41,7 @@ class SqliteLists:
     def end(self, entry: ListEntry) -> None:
         row = (entry.workflow, entry.list, entry.value, entry.since, entry.until, encode(entry))
         self._execute(_SQL["end"], row)
-        if self._connection.changes() != 1:
+        if self._line.changes() != 1:
             raise Conflict(f"{entry.value!r} is not in {entry.list} any more; look at it again")
 
     def put_version(self, workflow: str, name: str, version: int) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import apsw
-
 from handrail.model.observation import Observation
 from handrail.store.codec import encode
 from handrail.store.rows import observation_of
+from handrail.store.sqlite.line import Line
 from handrail.store.sqlite.queries import Execute, queries
 
 _SQL = queries("observations")
@@ -16,9 +15,9 @@ _INSERT = _SQL["insert"]
 class SqliteObservations:
     """See `handrail.ports.Observations`."""
 
-    def __init__(self, connection: apsw.Connection) -> None:
-        self._connection = connection
-        self._execute: Execute = connection.execute
+    def __init__(self, line: Line) -> None:
+        self._line = line
+        self._execute: Execute = line.execute
 
     def insert(self, observation: Observation) -> bool:
         self._execute(
@@ -34,7 +33,7 @@ class SqliteObservations:
                 encode(observation.facts),
             ),
         )
-        return bool(self._connection.changes())
+        return bool(self._line.changes())
 
     def get(self, stream: str, submitter: str, key: str) -> Observation | None:
         row = self._execute(_SQL["get"], (stream, submitter, key)).fetchone()
@@ -60,4 +59,4 @@ class SqliteObservations:
     def prune(self, stream: str, before: int, limit: int) -> int:
         self._execute(_SQL["keep_from"], (stream, before))
         self._execute(_SQL["prune"], (stream, before, limit))
-        return self._connection.changes()
+        return self._line.changes()

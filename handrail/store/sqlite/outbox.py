@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import apsw
-
 from handrail.model.feedback import Notice
 from handrail.store.rows import notice_of, notice_row
+from handrail.store.sqlite.line import Line
 from handrail.store.sqlite.queries import Execute, queries
 
 _SQL = queries("outbox")
@@ -14,8 +13,8 @@ _SQL = queries("outbox")
 class SqliteOutbox:
     """See `handrail.ports.Outbox`."""
 
-    def __init__(self, connection: apsw.Connection) -> None:
-        self._execute: Execute = connection.execute
+    def __init__(self, line: Line) -> None:
+        self._execute: Execute = line.execute
 
     def add(self, notice: Notice) -> None:
         self._execute(_SQL["add"], notice_row(notice))

@@ -13,6 +13,8 @@ from handrail.model.outcome import Outcome
 from handrail.ports import StateRow
 from handrail.store.codec import encode
 from handrail.store.rows import outcome_of
+from handrail.store.sqlite.decisions import SqliteDecisions
+from handrail.store.sqlite.line import Line, WritingLine
 from handrail.store.sqlite.queries import Execute, queries
 
 _SQL = queries("outcomes")
@@ -26,9 +28,15 @@ _replace = msgspec.structs.replace
 class SqliteOutcomes:
     """See `handrail.ports.Outcomes`."""
 
-    def __init__(self, connection: apsw.Connection) -> None:
-        self._connection = connection
-        self._execute: Execute = connection.execute
+    def __init__(self, line: Line, decisions: SqliteDecisions) -> None:
+        self._changes = line.changes
+        self._execute: Execute = line.execute
+        self._decisions = decisions
+        self._line = line if isinstance(line, WritingLine) else None
+        self._waiting = None if self._line is None else self._line.waiting(_INSERT)
+        self._wave = 0
+        self._ids: set[str] = set()
+        """Decisions whose outcomes wait."""
 
     def insert(self, outcome: Outcome[Any]) -> bytes:
         # The log commits to these bytes; releasing changes columns and leaves them alone.
@@ -36,18 +44,19 @@ class SqliteOutcomes:
         if outcome.released or outcome.grant_id is not None:
             plain = _replace(outcome, released=False, grant_id=None)
         body = encode(plain)
+        row = (
+            outcome.decision_id,
+            outcome.verdict,
+            outcome.release_at,
+            outcome.released,
+            outcome.grant_id,
+            body,
+        )
+        if self._line is not None and self._waiting is not None and self._may_wait(outcome):
+            self._line.add(self._waiting, row)
+            return body
         try:
-            self._execute(
-                _INSERT,
-                (
-                    outcome.decision_id,
-                    outcome.verdict,
-                    outcome.release_at,
-                    outcome.released,
-                    outcome.grant_id,
-                    body,
-                ),
-            )
+            self._execute(_INSERT, row)
         except apsw.ConstraintError:
             there = self.get(outcome.decision_id)
             if there is None:
@@ -59,13 +68,25 @@ class SqliteOutcomes:
             ) from None
         return body
 
+    def _may_wait(self, outcome: Outcome[Any]) -> bool:
+        """Whether no other outcome of the decision is anywhere; notes that this one waits now."""
+        if not outcome.released or not self._decisions.waits(outcome.decision_id):
+            return False
+        if self._line is not None and self._wave != self._line.wave:
+            self._wave = self._line.wave
+            self._ids.clear()
+        if outcome.decision_id in self._ids:
+            return False
+        self._ids.add(outcome.decision_id)
+        return True
+
     def get(self, decision_id: str) -> Outcome[Any] | None:
         row = self._execute(_GET, (decision_id,)).fetchone()
         return outcome_of(row) if row else None
 
     def release(self, decision_id: str, grant_id: str | None) -> bool:
         self._execute(_RELEASE, (decision_id, grant_id))
-        return self._connection.changes() == 1
+        return self._changes() == 1
 
     def body(self, decision_id: str) -> bytes:
         row = self._execute(_SQL["body"], (decision_id,)).fetchone()
@@ -76,7 +97,7 @@ class SqliteOutcomes:
 
     def take_back(self, decision_id: str) -> bool:
         self._execute(_SQL["take_back"], (decision_id,))
-        return self._connection.changes() == 1
+        return self._changes() == 1
 
     def due(self, now: int, limit: int) -> list[Outcome[Any]]:
         return [outcome_of(row) for row in self._execute(_SQL["due"], (now, limit))]

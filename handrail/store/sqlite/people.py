@@ -8,6 +8,7 @@ from handrail.model.errors import Conflict
 from handrail.model.people import Person
 from handrail.store.codec import encode_limits, encode_texts
 from handrail.store.rows import person_of
+from handrail.store.sqlite.line import Line
 from handrail.store.sqlite.queries import Execute, queries
 
 _SQL = queries("people")
@@ -16,15 +17,16 @@ _SQL = queries("people")
 class SqlitePeople:
     """See `handrail.ports.People`."""
 
-    def __init__(self, connection: apsw.Connection) -> None:
-        self._execute: Execute = connection.execute
+    def __init__(self, line: Line) -> None:
+        self._look: Execute = line.look
+        self._execute: Execute = line.execute
 
     def get(self, person_id: str) -> Person | None:
-        row = self._execute(_SQL["get"], (person_id,)).fetchone()
+        row = self._look(_SQL["get"], (person_id,)).fetchone()
         return person_of(row) if row else None
 
     def by_handle(self, handle: str) -> Person | None:
-        row = self._execute(_SQL["by_handle"], (handle.casefold(),)).fetchone()
+        row = self._look(_SQL["by_handle"], (handle.casefold(),)).fetchone()
         return person_of(row) if row else None
 
     def put(self, person: Person) -> None:

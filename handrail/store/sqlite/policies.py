@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import apsw
 import msgspec
 
 from handrail.model.decoding import decoder
@@ -12,6 +11,7 @@ from handrail.model.feedback import PolicyVersion
 from handrail.model.versions import Activation
 from handrail.ports import StateRow
 from handrail.store.codec import encode
+from handrail.store.sqlite.line import Line
 from handrail.store.sqlite.queries import Execute, queries
 
 _SQL = queries("policies")
@@ -28,8 +28,9 @@ class SqlitePolicies:
     what it found until then.
     """
 
-    def __init__(self, connection: apsw.Connection, *, writing: bool) -> None:
-        self._execute: Execute = connection.execute
+    def __init__(self, line: Line, *, writing: bool) -> None:
+        self._look: Execute = line.look
+        self._execute: Execute = line.execute
         self._writing = writing
         self._active: dict[str, str] = {}
 
@@ -40,14 +41,14 @@ class SqlitePolicies:
     def active(self, workflow: str) -> str | None:
         found = self._active.get(workflow)
         if found is None:
-            row = self._execute(_ACTIVE, (workflow,)).fetchone()
+            row = self._look(_ACTIVE, (workflow,)).fetchone()
             found = row[0] if row else None
             if found is not None and self._writing:
                 self._active[workflow] = found
         return found
 
     def get(self, workflow: str, version: str) -> PolicyVersion | None:
-        row = self._execute(_SQL["get"], (workflow, version)).fetchone()
+        row = self._look(_SQL["get"], (workflow, version)).fetchone()
         return msgspec.structs.replace(_version(row[0]), active=bool(row[1])) if row else None
 
     def put(self, policy: PolicyVersion) -> None:

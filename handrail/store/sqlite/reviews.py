@@ -8,8 +8,6 @@ from contextlib import closing
 from itertools import islice
 from typing import Any
 
-import apsw
-
 from handrail.model.decoding import decoder
 from handrail.model.errors import NotFound
 from handrail.model.modes import ReviewStatus
@@ -17,6 +15,7 @@ from handrail.model.review import Act, Review, Round, Seat, Vote
 from handrail.ports import StateRow
 from handrail.store.codec import encode
 from handrail.store.rows import review_of, review_row, seat_of
+from handrail.store.sqlite.line import Line
 from handrail.store.sqlite.queries import Execute, queries
 
 _SQL = queries("reviews")
@@ -42,15 +41,15 @@ NEVER = 2**63 - 1
 class SqliteReviews:
     """See `handrail.ports.Reviews`."""
 
-    def __init__(self, connection: apsw.Connection, *, writing: bool) -> None:
-        self._connection = connection
-        self._execute: Execute = connection.execute
+    def __init__(self, line: Line, *, writing: bool) -> None:
+        self._line = line
+        self._execute: Execute = line.execute
         self._writing = writing
 
     def insert(self, review: Review, first: Round) -> bytes:
         self._execute(_INSERT, review_row(review))
         # Nobody has a seat yet.
-        self._ask(self._connection.last_insert_rowid(), review, 0)
+        self._ask(self._line.last_insert_rowid(), review, 0)
         return self.add_round(first)
 
     def get(self, review_id: str) -> Review | None:
@@ -102,7 +101,7 @@ class SqliteReviews:
             _SQL["add_vote"],
             (vote.id, vote.review, vote.round, vote.person, vote.said, body),
         )
-        return body if self._connection.changes() else None
+        return body if self._line.changes() else None
 
     def votes(self, review_id: str, round_number: int | None = None) -> list[Vote]:
         rows = (

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import apsw
-
 from handrail.model.feedback import Stop
 from handrail.store.rows import stop_of
+from handrail.store.sqlite.line import Line
 from handrail.store.sqlite.queries import Execute, queries
 
 _SQL = queries("stops")
@@ -20,9 +19,9 @@ class SqliteStops:
     what it found until then.
     """
 
-    def __init__(self, connection: apsw.Connection, *, writing: bool) -> None:
-        self._connection = connection
-        self._execute: Execute = connection.execute
+    def __init__(self, line: Line, *, writing: bool) -> None:
+        self._line = line
+        self._execute: Execute = line.execute
         self._writing = writing
         self._known: dict[str, Stop | None] = {}
 
@@ -40,7 +39,7 @@ class SqliteStops:
         return self._known[workflow]
 
     def _get(self, workflow: str) -> Stop | None:
-        rows = self._execute(_GET, (workflow,)).fetchall()
+        rows = self._line.look(_GET, (workflow,)).fetchall()
         if not rows:
             return None
         own = [row for row in rows if row[0] == workflow]
@@ -53,7 +52,7 @@ class SqliteStops:
     def clear(self, workflow: str) -> bool:
         self.forget()
         self._execute(_SQL["clear"], (workflow,))
-        return self._connection.changes() == 1
+        return self._line.changes() == 1
 
     def all(self) -> list[Stop]:
         return [stop_of(row) for row in self._execute(_SQL["all"])]

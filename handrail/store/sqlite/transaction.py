@@ -15,6 +15,7 @@ from handrail.store.sqlite.counters import SqliteCounters
 from handrail.store.sqlite.decisions import SqliteDecisions
 from handrail.store.sqlite.grants import SqliteGrants
 from handrail.store.sqlite.labels import SqliteLabels
+from handrail.store.sqlite.line import Line, WritingLine
 from handrail.store.sqlite.lists import SqliteLists
 from handrail.store.sqlite.observations import SqliteObservations
 from handrail.store.sqlite.outbox import SqliteOutbox
@@ -32,29 +33,33 @@ _TALLIES = queries("tallies")["now"]
 class SqliteTransaction:
     """See `handrail.ports.Transaction`. One a connection, used for one unit of work after another.
 
-    On the writer, units of work of one group share a database transaction: `start` and `back_to`
-    bracket each one.
+    On the writer, units of work of one group share a database transaction: `start` and `kept`, or
+    `back_to` and `undo`, bracket each one; `seal` ends the group before its commit, and `sealed` or
+    `lose` after it.
     """
 
     def __init__(self, connection: apsw.Connection, *, writing: bool) -> None:
         self.writing = writing
-        self._execute = connection.execute
-        self.decisions = SqliteDecisions(connection)
-        self.reviews = SqliteReviews(connection, writing=writing)
-        self.outcomes = SqliteOutcomes(connection)
-        self.grants = SqliteGrants(connection)
-        self.labels = SqliteLabels(connection)
-        self.people = SqlitePeople(connection)
-        self.access = SqliteAccess(connection)
-        self.policies = SqlitePolicies(connection, writing=writing)
-        self.lists = SqliteLists(connection)
-        self.subjects = SqliteSubjects(connection)
-        self.stops = SqliteStops(connection, writing=writing)
-        self.outbox = SqliteOutbox(connection)
-        self.counters = SqliteCounters(connection)
-        self.buckets = SqliteBuckets(connection)
-        self.observations = SqliteObservations(connection)
-        self.audit = SqliteAudit(connection, writing=writing)
+        self._line = line = WritingLine(connection) if writing else Line(connection)
+        self._execute = line.execute
+        # Rows that wait are written in the order of these: decisions first, for the rest hang on
+        # them.
+        self.decisions = SqliteDecisions(line)
+        self.outcomes = SqliteOutcomes(line, self.decisions)
+        self.grants = SqliteGrants(line, self.decisions)
+        self.subjects = SqliteSubjects(line)
+        self.reviews = SqliteReviews(line, writing=writing)
+        self.labels = SqliteLabels(line)
+        self.people = SqlitePeople(line)
+        self.access = SqliteAccess(line)
+        self.policies = SqlitePolicies(line, writing=writing)
+        self.lists = SqliteLists(line)
+        self.stops = SqliteStops(line, writing=writing)
+        self.outbox = SqliteOutbox(line)
+        self.counters = SqliteCounters(line, writing=writing)
+        self.buckets = SqliteBuckets(line, writing=writing)
+        self.observations = SqliteObservations(line)
+        self.audit = SqliteAudit(line, writing=writing)
         self._now = 0
         self.topics: set[str] = set()
         """Topics to wake after the commit."""
@@ -67,10 +72,16 @@ class SqliteTransaction:
         """Begin a unit of work at `now`; the mark takes the log back should it fail."""
         self._now = now
         self.subjects.forget()
+        if isinstance(self._line, WritingLine):
+            self._line.begin()
         return self.audit.mark()
 
     def kept(self) -> None:
-        """The unit of work succeeded: what it wants woken counts."""
+        """The unit of work succeeded: its rows stay, and what it wants woken counts."""
+        if isinstance(self._line, WritingLine):
+            self._line.keep()
+        self.counters.keep()
+        self.buckets.keep()
         if self._mine:
             self.topics.update(self._mine)
             self._mine.clear()
@@ -85,8 +96,36 @@ class SqliteTransaction:
         self.subjects.forget()
         self.stops.forget()
         self.policies.forget()
+        self.counters.forget()
+        self.buckets.forget()
+        if isinstance(self._line, WritingLine):
+            self._line.drop()
         self._mine.clear()
         self._mine_at = None
+
+    def undo(self) -> None:
+        """After `back_to`: roll back what the unit of work wrote, if it wrote anything."""
+        if isinstance(self._line, WritingLine):
+            self._line.undo()
+
+    def seal(self) -> None:
+        """Write all that waits, as the last thing before a commit."""
+        if isinstance(self._line, WritingLine):
+            self._line.end()
+        self.counters.seal()
+        self.buckets.seal()
+        self.audit.seal()
+
+    def sealed(self) -> None:
+        """After the commit: nothing waits any more."""
+        self.audit.sealed()
+
+    def lose(self) -> None:
+        """The group is lost: nothing of it is left in memory."""
+        if isinstance(self._line, WritingLine):
+            self._line.lose()
+        self.counters.lose()
+        self.buckets.lose()
 
     def taken(self) -> tuple[frozenset[str], int | None]:
         """What is to be woken, once; forgotten afterwards."""

@@ -230,11 +230,12 @@ class Writer:
             execute("BEGIN IMMEDIATE")
             for member in group:
                 self._attempt(member)
-            transaction.audit.seal()
+            transaction.seal()
             self._steps("store.before_commit")
             execute("COMMIT")
         except apsw.Error as error:
             transaction.back_to(whole)
+            transaction.lose()
             transaction.taken()
             self._roll_back()
             if isinstance(error, _BROKEN):
@@ -247,7 +248,7 @@ class Writer:
                     "and see that no other program has the file open",
                 )
             return
-        transaction.audit.sealed()
+        transaction.sealed()
         woken = transaction.taken()
         self._steps("store.after_commit")
         self._steps("store.before_ack")
@@ -257,10 +258,9 @@ class Writer:
             self._wake(*woken)
 
     def _attempt(self, member: _Member) -> None:
-        """One use case under its savepoint. Raises `apsw.Error` where the whole group is lost."""
-        execute = self._connection.execute
+        """One use case, undone alone where it raises. Raises `apsw.Error` where the whole group is
+        lost."""
         transaction = self.transaction
-        execute("SAVEPOINT use_case")
         mark = transaction.start(self._clock())
         try:
             member.result = member.use_case(transaction)
@@ -272,11 +272,11 @@ class Writer:
             if not self._connection.in_transaction:
                 # SQLite has rolled back everything, the other members of the group included.
                 raise apsw.AbortError(f"a use case lost the transaction: {error}") from error
-            execute("ROLLBACK TO use_case")
-            execute("RELEASE use_case")
+            transaction.undo()
             member.error = _mapped(error)
         else:
-            execute("RELEASE use_case")
+            if not self._connection.in_transaction:
+                raise apsw.AbortError("a use case lost the transaction and went on")
             transaction.kept()
 
     def _roll_back(self) -> None:
