@@ -6,7 +6,7 @@ Source: the ULID layout, https://github.com/ulid/spec.
 
 from __future__ import annotations
 
-import os
+import secrets
 
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 PREFIXES = {
@@ -25,18 +25,10 @@ PREFIXES = {
 
 _LETTERS = bytes(ord(ALPHABET[byte & 31]) for byte in range(256))
 """One of 32 characters for each byte, each as often as the others."""
-_DRAWN = 256
-"""Ids for which the system's random source is asked at once: each asking is a system call."""
 _TIME_MASK = (1 << 48) - 1
 
-_spare: list[str] = []
-"""Random parts drawn ahead; each is taken once, whichever thread takes it."""
 _stamp: tuple[int, str] = (0, "0" * 10)
 """The latest millisecond and how it is written."""
-
-if hasattr(os, "register_at_fork"):
-    # A child must not make the ids that its parent will make.
-    os.register_at_fork(after_in_child=_spare.clear)
 
 
 def new_id(prefix: str, now_us: int) -> str:
@@ -48,12 +40,7 @@ def new_id(prefix: str, now_us: int) -> str:
         number = at & _TIME_MASK
         stamp = "".join([ALPHABET[number >> shift & 31] for shift in range(45, -1, -5)])
         _stamp = at, stamp
-    try:
-        random = _spare.pop()
-    except IndexError:
-        drawn = os.urandom(16 * _DRAWN).translate(_LETTERS).decode("ascii")
-        _spare.extend([drawn[at : at + 16] for at in range(16, len(drawn), 16)])
-        random = drawn[:16]
+    random = secrets.token_bytes(16).translate(_LETTERS).decode("ascii")
     return f"{prefix}_{stamp}{random}"
 
 
