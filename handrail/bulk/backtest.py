@@ -29,6 +29,7 @@ from handrail.model.modes import Lane
 from handrail.model.policy import Field
 from handrail.model.ruling import Ruling
 
+_AT = Field(name="at", kind="timestamp")
 LOOKED = tuple(Looked)
 MOST_GROUPS = 100
 """Values of one field that are groups of their own; those that come after them are one group."""
@@ -382,7 +383,8 @@ class InTime:
 
     def _time(self, value: Any) -> int:
         try:
-            now = read_timestamp(value)
+            # As in every file: a time without a zone is taken as UTC.
+            now = read_timestamp(read_cell(_AT, value))
         except Wrong as error:
             raise BadInput(f"row {self._row}: {self._at} {error.message}") from error
         if self._last is not None and now < self._last:

@@ -93,6 +93,14 @@ def from_rows(
         notes.append(f"columns renamed for the policy: {', '.join(renamed)}")
     if any(column.field is not None and column.field.kind == "timestamp" for column in kept):
         notes.append("times without a zone are read as UTC")
+    for what, write in (("numbers", "1200.50"), ("times", "2026-11-30")):
+        like = [column for column in kept if column.like == what]
+        if like:
+            notes.append(
+                f"{', '.join(c.header for c in like)}: read as text, such as "
+                f"{like[0].example[:CASE_TEXT]!r}; rules compare {what} that "
+                f"are written as {write}: save the file so"
+            )
     suggested = _rules(kept, len(sample))
     subject = [by_name[header].name for header in keys]
     head = _head(
@@ -119,7 +127,12 @@ def from_rows(
     cases = _cases_of_rows(head, workflow, fields, sample)
     text = head + "\n".join(["cases:", *cases.lines, ""])
     if not cases.passing:
-        notes.append("no row passes by itself, so there is no case that passes; add one")
+        notes.append(
+            "no row passes by itself, so there is no case that passes; add one"
+            if suggested
+            else "no rule could be suggested from so little: every row is held; write a rule, then "
+            "`otherwise: auto`"
+        )
     if not cases.held:
         notes.append("no row is held by the suggested rules; add a case that is")
     notes.append("the cases are rows of the file: read them before you share the policy")

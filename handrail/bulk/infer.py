@@ -29,6 +29,13 @@ _INT = re.compile(r"[+-]?(?:0|[1-9][0-9]*)\Z")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?\Z")
 _CODE = re.compile(r"[+-]?0[0-9]")
 """A number written with a leading zero is a code, such as a postcode."""
+_DRESSED = re.compile(
+    r"\(?[-+]?\s?(?:[$€£¥]|[A-Z]{3})?\s?[-+]?[0-9][0-9.,' \u00a0\u202f]*"
+    r"\s?(?:[$€£¥%]|[A-Z]{3})?\)?\Z"
+)
+"""A number as people and spreadsheets write it: with a currency, a percent sign, separators."""
+_DAY = re.compile(r"[0-9]{1,4}[./-][0-9]{1,2}[./-][0-9]{1,4}(?:[ T][0-9:.]+ ?(?:[AaPp][Mm])?)?\Z")
+"""A day as people write it."""
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+\Z")
 _ID = re.compile(r"(^|_)(id|ids|key|uuid|guid|code|zip|postcode|phone|iban|number|no|hash)\Z")
 _FLAG = re.compile(r"^(is|has)_|_(flag|enabled|disabled)\Z")
@@ -59,6 +66,10 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
     measure: bool = False
     """Whether a threshold on it can mean something (not an id, a date part or a constant)."""
     money: bool = False
+    like: str | None = None
+    """`numbers` or `times` where the column is text that looks like them to a person."""
+    example: str = ""
+    """The first text that a policy cannot read as such."""
     counts: dict[str, int] = msgspec.field(default_factory=dict)
     """How often each value occurs, for enums and yes/no."""
 
@@ -114,6 +125,9 @@ def _column(header: str, name: str, cells: list[Any]) -> Column:
             read = (read_cell(field, c) for c in present)
             numbers = tuple(sorted(float(n) for n in read if n is not None))
             measure = len(set(numbers)) >= 3 and not _NOT_A_MEASURE.search(name)
+    like, example = None, ""
+    if field is not None and field.kind in ("string", "enum"):
+        like, example = _like(present)
     return Column(
         header=header,
         name=name,
@@ -125,7 +139,21 @@ def _column(header: str, name: str, cells: list[Any]) -> Column:
         numbers=numbers,
         measure=measure,
         money=bool(_MONEY.search(name)),
+        like=like,
+        example=example,
     )
+
+
+def _like(present: list[Any]) -> tuple[str | None, str]:
+    """What texts look like to a person, and the first that is none to a policy."""
+    texts = [c.strip() for c in present if isinstance(c, str)]
+    words = [t for t in texts if t.lower() not in MISSING]
+    for what, pattern in (("times", _DAY), ("numbers", _DRESSED)):
+        odd = next((word for word in words if not _NUMBER.match(word)), None)
+        # Where all are plain numbers the column is a code, such as a postcode or an id.
+        if odd is not None and all(pattern.match(word) for word in words):
+            return what, odd
+    return None, ""
 
 
 def _field(name: str, present: list[Any]) -> Field | None:

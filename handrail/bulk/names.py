@@ -83,9 +83,14 @@ def name_columns(headers: Iterable[str], path: str) -> dict[str, str]:
     found: dict[str, str] = {}
     taken: dict[str, str] = {}
     clashes: list[str] = []
+    nameless: list[str] = []
     for place, header in enumerate(headers, start=1):
         name = field_name(header) or f"column_{place}"
+        if not header.strip():
+            nameless.append(str(place))
         if header in found:
+            if not header.strip():
+                continue
             clashes.append(f"{path}:1:1: the header {header!r} stands twice; rename one of the two")
         elif name in taken:
             clashes.append(
@@ -95,6 +100,11 @@ def name_columns(headers: Iterable[str], path: str) -> dict[str, str]:
         else:
             found[header] = name
             taken[name] = header
+    if len(nameless) > 1:
+        clashes.append(
+            f"{path}:1:1: the columns {', '.join(nameless)} have no name; the first line has to "
+            "hold the names of all columns: name them, or delete them"
+        )
     if clashes:
         raise BadInput("\n".join(clashes))
     return found

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -26,6 +27,7 @@ SUFFIXES = {
 }
 """Ending of a file name → its format."""
 
+_SEP = re.compile(rb"(?:\xef\xbb\xbf)?\"?sep=.\"?[\r\n]", re.IGNORECASE)
 PARQUET_BATCH = 5_000
 """Rows of a Parquet file held as Python values at once."""
 
@@ -87,6 +89,11 @@ def open_source(path: Path) -> Source:
         raise BadInput(f"{path}: {error.strerror or error}; check the path") from error
     if form == "parquet":
         return _open_parquet(path)
+    if head.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
+        raise BadInput(
+            f"{path}:1:1: the file is a workbook or an archive, whatever its name says; save the "
+            "sheet as CSV (UTF-8)"
+        )
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise BadInput(f"{path}:1:1: the file is UTF-16; save it as UTF-8")
     if form == "jsonl":
@@ -96,6 +103,11 @@ def open_source(path: Path) -> Source:
             if row.number >= 1_000:
                 break
         return Source(path=path, format=form, headers=tuple(keys), size=size)
+    if _SEP.match(head):
+        raise BadInput(
+            f"{path}:1:1: the first line is a hint for Excel; expected the names of the columns: "
+            "delete that line"
+        )
     delimiter = _delimiter(head)
     with path.open("rb") as file:
         reader = csv.reader(_text(file), delimiter=delimiter, strict=True)

@@ -167,13 +167,12 @@ def _policy(shell: Shell, named: str) -> Policy:
 
 def _stored(shell: Shell, workflow: str, version: str) -> Policy:
     from handrail.app.reading import read_store
+    from handrail.flow import find_version
     from handrail.gate import load
     from handrail.packs.checks import CHECKS
 
     with read_store(shell.workspace) as reading:
-        kept = reading.read(lambda tx: tx.policies.get(workflow, version))
-    if kept is None:
-        raise NotFound(f"no version {version!r} of {workflow} was ever active; name it whole")
+        kept = reading.read(lambda tx: find_version(tx, (), workflow, version))
     files = {name: text.encode() for name, text in kept.files.items()}
     return load(kept.text, path=kept.path, read_file=files.__getitem__, checks=CHECKS)
 

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
 import typer
 
 from handrail.cli.screen import counted
 from handrail.cli.shell import POLICIES, Shell, shell_of
 from handrail.model.errors import BadInput, Conflict
+
+if TYPE_CHECKING:
+    from handrail.bulk.read import Row
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -110,10 +115,36 @@ def _from_file(
     from handrail.bulk.read import open_source
 
     source = open_source(path)
-    columns, sample = look_at(source.rows(), name_columns(source.headers, str(path)))
+    bad: list[Row] = []
+    rows = _readable(source.rows(), bad)
+    columns, sample = look_at(rows, name_columns(source.headers, str(path)))
+    if bad and not sample:
+        raise BadInput(
+            f"{path}:{bad[0].line or 1}:1: {bad[0].problem}; no row can be read: the first line "
+            "has to hold the names of all columns"
+        )
     found = tuple(keys) or key_of(columns, sample)
     draft = from_rows(workflow, columns, sample, origin=path.name, keys=found, proposal=proposal)
+    if bad:
+        left_out = (
+            f"left out, because they cannot be read: {counted(len(bad), 'row')}; the first begins "
+            f"in line {bad[0].line}: {bad[0].problem}"
+        )
+        draft = msgspec.structs.replace(draft, notes=(left_out, *draft.notes))
     return draft, found
+
+
+def _readable(rows: Iterable[Row], bad: list[Row]) -> Iterator[Row]:
+    """The rows that can be read, of those that are looked at; the others are kept in `bad`."""
+    from handrail.bulk.infer import SAMPLE_ROWS
+
+    for row in rows:
+        if row.number > SAMPLE_ROWS:
+            return
+        if row.problem is None:
+            yield row
+        else:
+            bad.append(row)
 
 
 def _from_model(workflow: str, origin: str) -> Any:

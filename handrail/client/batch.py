@@ -10,7 +10,7 @@ from typing import Any, Literal, overload
 
 import msgspec
 
-from handrail.client.convert import wire, wire_object
+from handrail.client.convert import NARROW, shortest, wire, wire_object
 from handrail.client.transport import Transport
 from handrail.model.commands import Record, Row, RowAnswer, Submit, SubmitBatch
 from handrail.model.errors import BadInput, HandrailError
@@ -211,13 +211,16 @@ def rows_of(rows: Any) -> tuple[Iterator[Any], int | None, Sequence[str] | None]
     home = type(rows).__module__.partition(".")[0]
     name = type(rows).__name__
     if home == "pandas" and name == "DataFrame":
-        return _pandas(rows), len(rows), [str(column) for column in rows.columns]
+        found = _plain(_pandas(rows), zip(rows.columns, rows.dtypes, strict=True))
+        return found, len(rows), [str(column) for column in rows.columns]
     if home == "polars" and name == "LazyFrame":
         rows, name = rows.collect(), "DataFrame"
     if home == "polars" and name == "DataFrame":
-        return rows.iter_rows(named=True), rows.height, rows.columns
+        found = _plain(rows.iter_rows(named=True), rows.schema.items())
+        return found, rows.height, rows.columns
     if home == "pyarrow" and name in ("Table", "RecordBatch"):
-        return _arrow(rows), rows.num_rows, rows.schema.names
+        kinds = zip(rows.schema.names, rows.schema.types, strict=True)
+        return _plain(_arrow(rows), kinds), rows.num_rows, rows.schema.names
     if isinstance(rows, Mapping | str | bytes) or not isinstance(rows, Iterable):
         raise BadInput(
             f"rows is a {name}; expected a pandas, Polars or Arrow table, or an iterable of "
@@ -225,6 +228,24 @@ def rows_of(rows: Any) -> tuple[Iterator[Any], int | None, Sequence[str] | None]
             "/rows",
         )
     return iter(rows), len(rows) if isinstance(rows, Sequence) else None, None
+
+
+def _plain(rows: Iterator[Any], kinds: Iterable[tuple[Any, Any]]) -> Iterator[Any]:
+    """The rows of a table, floats of fewer than 64 bits by the shortest text that names them."""
+    narrow = {
+        column: NARROW[str(kind).lower()] for column, kind in kinds if str(kind).lower() in NARROW
+    }
+    if not narrow:
+        return rows
+
+    def widened() -> Iterator[Any]:
+        for row in rows:
+            for column, form in narrow.items():
+                if isinstance(row.get(column), float):
+                    row[column] = shortest(row[column], form)
+            yield row
+
+    return widened()
 
 
 def _pandas(frame: Any) -> Iterator[dict[Any, Any]]:

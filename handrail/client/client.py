@@ -207,7 +207,7 @@ class Client:
         if on_timeout not in ("raise", "withdraw"):
             raise BadInput(f"on_timeout is {on_timeout!r}; expected raise or withdraw")
         name = decision_id(ref)
-        until = None if timeout is None else time.monotonic() + timeout
+        until = _until(timeout)
         while True:
             left = WAIT_SECONDS if until is None else max(0.0, until - time.monotonic())
             outcome = self._send(WaitOutcome(decision_id=name, wait=min(left, WAIT_SECONDS)))
@@ -239,7 +239,7 @@ class Client:
         return self._as_decided(names, timeout)
 
     def _as_decided(self, names: dict[str, None], timeout: float | None) -> Iterator[Outcome[Any]]:
-        until = None if timeout is None else time.monotonic() + timeout
+        until = _until(timeout)
         while names:
             left = WAIT_SECONDS if until is None else max(0.0, until - time.monotonic())
             outcomes: list[Outcome[Any]] = self._send(
@@ -431,6 +431,16 @@ class Client:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _until(timeout: float | None) -> float | None:
+    """When a wait ends, by the monotonic clock; None for never. Raises `BadInput`."""
+    if timeout is None:
+        return None
+    number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
+    if not number or timeout != timeout:  # NaN would wait for ever
+        raise BadInput(f"timeout is {timeout!r}; expected seconds, or None for no end", "/timeout")
+    return time.monotonic() + timeout
 
 
 def decision_id(ref: Ref) -> str:

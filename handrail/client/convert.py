@@ -5,7 +5,7 @@
 | mapping, dataclass, msgspec Struct, pydantic model | object; keys must be text |
 | list, tuple, numpy array | list |
 | int, numpy integer | number, up to 2^53 |
-| float, numpy floating | number; a whole one is written as an integer |
+| float, numpy floating | number, by the shortest text that names it; a whole one as an integer |
 | Decimal | number if a double holds it exactly in at most 15 digits, else decimal text |
 | datetime, pandas Timestamp, with a zone | RFC 3339 text in UTC with microseconds |
 | date, time | ISO 8601 text |
@@ -26,6 +26,7 @@ import datetime as dt
 import decimal
 import enum
 import math
+import struct
 import uuid
 from collections.abc import Mapping
 from typing import Any
@@ -35,6 +36,8 @@ import msgspec
 from handrail.model.errors import BadInput
 from handrail.model.wire import MAX_DEPTH, MAX_INT, check_wire, escape_pointer, time_text, whole
 
+NARROW = {"float16": "e", "halffloat": "e", "float32": "f", "float": "f"}
+"""Types of numpy, pandas, Polars and Arrow with fewer than 64 bits, in small letters."""
 EXACT_DIGITS = 15
 """Significant digits that a double keeps of any decimal number."""
 
@@ -144,9 +147,31 @@ def _numpy(value: Any, pointer: str, depth: int) -> Any:
     if name.startswith(("complex", "clongdouble", "bytes", "void")):
         raise BadInput(f"a numpy {name} is not a value a decision can hold", pointer)
     plain = value.item() if hasattr(value, "item") else value
+    if name in NARROW:
+        plain = shortest(plain, NARROW[name])
     if type(plain).__module__ == "numpy":  # a longdouble has no Python twin
         raise BadInput(f"a numpy {name} is not a value a decision can hold; send a float", pointer)
     return _wire(plain, pointer, depth)
+
+
+def shortest(value: float, form: str) -> float:
+    """A float of fewer than 64 bits (`form` as in `struct`), by the shortest text that names it.
+
+    >>> shortest(5.099999904632568, "f")
+    5.1
+    """
+    if not math.isfinite(value):
+        return value
+    bits = struct.pack(form, value)
+    texts = (f"{value:.{digits}g}" for digits in range(1, 10))
+    return next((float(t) for t in texts if _packed(float(t), form) == bits), value)
+
+
+def _packed(value: float, form: str) -> bytes | None:
+    try:
+        return struct.pack(form, value)
+    except OverflowError:  # the text of the largest, rounded up
+        return None
 
 
 def _key(key: Any, pointer: str) -> str:

@@ -21,6 +21,7 @@ from handrail.flow.people import list_people, set_person
 from handrail.flow.policies import (
     activate,
     diff_policies,
+    find_version,
     get_policy,
     list_policies,
     policy_history,
@@ -145,6 +146,7 @@ __all__ = [
     "create_log",
     "deliver",
     "filled",
+    "find_version",
     "has_admin",
     "lacking",
     "let_go",

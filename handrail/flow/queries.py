@@ -130,6 +130,8 @@ def list_decisions(command: ListDecisions, actor: Actor, ports: Ports) -> list[D
     """Newest first: all of them, or what one handed in, asked for, watches or is to decide."""
     if command.state not in (None, "open", "done", "in_doubt"):
         raise BadInput(f"{command.state!r} is none of open, done, in_doubt", "/state")
+    if command.lane is not None and command.lane not in tuple(Lane):
+        raise BadInput(f"{command.lane!r} is none of {', '.join(Lane)}", "/lane")
     limit = _limit(command.limit)
 
     def query(tx: Transaction) -> list[DecisionView]:

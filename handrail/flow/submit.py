@@ -355,9 +355,12 @@ def _repeat(earlier: Filed, prepared: Prepared) -> Ruling:
 
 def _refuse_missing(policy: Policy, record: Record) -> None:
     if record.missing:
+        # What is misspelt is missing, and stands there under another name.
+        strange = ", ".join(repr(name) for name in record.undeclared[:5])
         raise BadInput(
             f"required by the policy {policy.workflow} and not given"
-            + (f" (also {', '.join(record.missing[1:])})" if len(record.missing) > 1 else ""),
+            + (f" (also {', '.join(record.missing[1:])})" if len(record.missing) > 1 else "")
+            + (f"; given were {strange}, which it does not declare" if strange else ""),
             record.missing[0],
             status=422,
         )

@@ -62,6 +62,8 @@ def alone(tx: Transaction) -> bool:
 
 def no_decision(decision_id: str) -> str:
     """What is said of a decision that is not there, or that one may not know of."""
+    if decision_id.startswith("r_"):
+        return f"{decision_id!r} names a review; expected a decision, d_…"
     return f"no decision {decision_id!r}; `handrail decisions list` names the latest"
 
 

@@ -213,7 +213,12 @@ def _who_fix(text: str) -> str:
     """What to write for somebody named without saying what they are."""
     if "@" in text and not re.search(r"[\s:,]", text):
         return f"write `person:{text}`"
-    return f"write `team:{text}`" if ID.fullmatch(text) else ""
+    # `Team:Marketing Ops` is what the address book says.
+    kind, colon, name = text.rpartition(":")
+    plain = re.sub(r"[\s_]+", "-", name.strip().lower())
+    kind = kind.strip().lower() if colon else "team"
+    known = kind in ("team", "role", "person")
+    return f"write `{kind}:{plain}`" if known and ID.fullmatch(plain) else ""
 
 
 def _span_fix(text: str) -> str:

@@ -202,6 +202,14 @@ def _unreadable(error: MarkedYAMLError, text: str) -> tuple[str, str, str]:
     line = text.split("\n")[mark.line] if mark is not None else ""
     if "\t" in line[: len(line) - len(line.lstrip())]:
         return ("a tab at the start of the line", "blanks", "put blanks in its place")
+    before = text.split("\n")[max(0, mark.line - 1)] if mark is not None else ""
+    for one in (line, before):
+        if re.match(r" *[\u00a0\u2000-\u200b\u202f\u3000]", one):
+            return (
+                "a blank that is none, at the start of this line or the one before",
+                "plain blanks",
+                "put plain blanks in its place; it comes from a word processor or a web page",
+            )
     if "expected <block end>" in problem:
         return (
             "this line is indented otherwise than the lines it belongs to",

@@ -275,18 +275,29 @@ class _Parser:
     def surprise(self, token: _Token, expected: str) -> ExprError:
         what = "the condition ends" if token.kind == "end" else f"`{token.text}` here"
         before = self.tokens[self.at - 1] if self.at else None
+        after = self.tokens[self.at + 1] if self.at + 1 < len(self.tokens) else None
         if token.text == "," and before is not None and before.kind == "number":
+            plain = "write 10000 for 10,000"
+            if after is not None and len(after.text) < 3 and "." not in before.text:
+                plain = f"write `{before.text}.{after.text}`"
             return ExprError(
-                token.start,
-                "a `,` inside a number",
-                "digits without separators",
-                "write 10000 for 10,000",
+                token.start, "a `,` inside a number", "digits, with a point for decimals", plain
             )
         fix = ""
         if token.kind == "name" and token.text.lower() in ("and", "or", "not", "in"):
             fix = f"write `{token.text.lower()}` in small letters"
         elif token.kind == "name" and token.text in ("is", "equals", "over", "under"):
             fix = self.in_words(token)
+        elif token.kind == "number" and before is not None and before.kind == "number":
+            fix = f"write the number without blanks: `{before.text}{token.text}`"
+        elif token.kind == "name" and before is not None and before.text.lower() in ("if", "when"):
+            fix = f"leave `{before.text}` out: the condition alone says when"
+        elif token.text == "between" and before is not None and after is not None:
+            name, least = before.text, after.text
+            fix = f"write `{name} >= {least} and {name} <= …`"
+        elif token.text in ("contains", "startsWith", "endsWith") and before is not None:
+            looked = after.text if after is not None and after.kind == "text" else '"…"'
+            fix = f"write `{before.text}.{token.text}({looked})`"
         elif token.kind == "name" and before is not None and before.kind == "number":
             fix = "write the number alone; units belong to the field"
         elif token.kind == "name" and before is not None and before.kind == "name":

@@ -79,7 +79,8 @@ class Wrong(Exception):
 
 def shown(value: Any) -> str:
     """A value as an error names it, short and on one line."""
-    text = value if isinstance(value, str) else repr(value) if len(str(value)) < 400 else "…"
+    plain = str if isinstance(value, str | Decimal) else repr
+    text = plain(value) if isinstance(value, str) or len(str(value)) < 400 else "…"
     text = "".join(c if c.isprintable() else "·" for c in text[:80])
     text = text if len(text) <= 60 else text[:59] + "…"
     return f"the text {text!r}" if isinstance(value, str) else text
@@ -143,7 +144,9 @@ def _exact(value: Any) -> Decimal:
         number = value
     elif isinstance(value, str):
         if not _NUMBER.fullmatch(value):
-            raise Wrong(f"is {shown(value)}; expected a number")
+            plain = ", such as 1200.50: digits, a point before decimals, no other signs"
+            dressed = any(char.isdigit() for char in value)
+            raise Wrong(f"is {shown(value)}; expected a number{plain if dressed else ''}")
         number = Decimal(value)
     else:
         raise Wrong(f"is {shown(value)}; expected a number")

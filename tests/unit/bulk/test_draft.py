@@ -259,3 +259,24 @@ def test_types_without_a_field_are_named_all_at_once() -> None:
 def test_what_is_no_model_is_refused() -> None:
     with pytest.raises(BadInput, match="expected a dataclass"):
         fields_of(Path, "pathlib:Path")
+
+
+def test_numbers_and_days_as_people_write_them_are_told_of() -> None:
+    columns = {
+        "Campaign": [f"c{n}" for n in range(40)],
+        "Budget": [f"${n},200.00" for n in range(40)],
+        "Euro": [f"{n}.200,50 €" if n else "1200" for n in range(40)],
+        "CTR": [f"{n}.5%" for n in range(40)],
+        "Start": [f"{n % 28 + 1}.03.2026" for n in range(40)],
+        "Postcode": [f"0{n:04}" for n in range(40)],
+        "Size": [f"{n} x {n}" for n in range(40)],
+    }
+    notes = draft_of(columns).notes
+    assert any(
+        note.startswith("Budget, Euro, CTR: read as text, such as '$0,200.00'")
+        and "1200.50" in note
+        for note in notes
+    )
+    assert any(note.startswith("Start: read as text, such as '1.03.2026'") for note in notes)
+    assert not any("Postcode" in note and "read as text" in note for note in notes)
+    assert not any("Size" in note and "read as text" in note for note in notes)

@@ -59,3 +59,12 @@ def test_headers_of_which_nothing_remains_are_named_by_their_place() -> None:
         "a": "a",
         "日本": "column_3",
     }
+
+
+def test_columns_without_a_name_are_told_once() -> None:
+    with pytest.raises(BadInput) as told:
+        name_columns(["a", "", "b", "", " "], "t.csv")
+    assert str(told.value) == (
+        "t.csv:1:1: the columns 2, 4, 5 have no name; the first line has to hold the names of all "
+        "columns: name them, or delete them"
+    )

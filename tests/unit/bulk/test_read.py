@@ -129,3 +129,19 @@ def test_progress_reaches_towards_the_size(tmp_path: Path) -> None:
     assert len(list(source.rows(seen.append))) == 2000
     assert seen == sorted(seen)
     assert 0.5 * source.size < seen[-1] <= source.size
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"PK\x03\x04" + bytes(50), "a workbook or an archive"),
+        (b"\xd0\xcf\x11\xe0" + bytes(50), "a workbook or an archive"),
+        (b"sep=;\r\na;b\r\n1;2\r\n", "delete that line"),
+        (b"\xef\xbb\xbfsep=,\na,b\n1,2\n", "delete that line"),
+    ],
+)
+def test_what_a_spreadsheet_leaves_is_told(tmp_path: Path, content: bytes, told: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(content)
+    with pytest.raises(BadInput, match=told):
+        open_source(path)

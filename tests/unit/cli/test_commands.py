@@ -791,3 +791,48 @@ def test_an_edit_is_read_and_refused_by_the_schema(line: Line) -> None:
     assert line("reviews", "edit", review, "amount=95", "--reason", "wrong") == 2
     assert "/edits/amount: is 95.00; expected at most 90" in line.err
     assert line("reviews", "edit", review, "amount=89", "--reason", "wrong") == 0
+
+
+def test_new_says_which_rows_it_could_not_read(line: Line, tmp_path: Path) -> None:
+    rows = "".join(f"a{n},{n}\n" for n in range(50))
+    (tmp_path / "d.csv").write_text(f"id,spend\n{rows}b,1,2\n")
+    made = line.json("new", "some", "--from", str(tmp_path / "d.csv"))
+    assert made["notes"][0] == (
+        "left out, because they cannot be read: 1 row; the first begins in line 52: the row has 3 "
+        "values; expected 2, one a column"
+    )
+    (tmp_path / "t.csv").write_text(f"Report of March\n\nid,spend\n{rows}")
+    assert line("new", "none", "--from", str(tmp_path / "t.csv")) == 2
+    assert "t.csv:3:1: the row has 2 values; expected 1" in line.err
+    assert "the first line has to hold the names of all columns" in line.err
+
+
+def test_a_number_as_people_write_it_is_told_how_to_write(line: Line) -> None:
+    assert line("submit", "refund", "order=o1", "amount=1,200") == 2
+    assert "expected a number, such as 1200.50: digits, a point before decimals" in line.err
+    assert line("submit", "refund", "order=o1", "amount=dear") == 2
+    assert line.err.rstrip().endswith("expected a number")
+
+
+def test_a_misspelt_field_is_named_beside_the_missing_one(line: Line) -> None:
+    assert line("submit", "refund", "ordr=o1", "amount=20") == 2
+    assert "/facts/order: required by the policy refund and not given" in line.err
+    assert "given were 'ordr', which it does not declare" in line.err
+
+
+def test_the_id_of_a_review_is_no_decision(line: Line) -> None:
+    assert line("wait", line.held()[1]) == 2
+    assert "names a review; expected a decision, d_…" in line.err
+
+
+def test_a_version_is_named_by_its_first_digits_in_a_back_test_too(
+    line: Line, tmp_path: Path
+) -> None:
+    line.held()
+    version = line.json("policy", "show", "refund")["version"]
+    (tmp_path / "d.csv").write_text("order,amount\no1,20\no2,200\n")
+    policy = str(line.workspace / "policies" / "refund.yaml")
+    asked = ["backtest", policy, "--input", str(tmp_path / "d.csv"), "--against"]
+    found = line.json(*asked, f"refund@{version[:8]}")
+    assert found["rows"] == 2
+    assert line(*asked, "refund@000000") == 2

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from handrail.client import Client
-from handrail.client.batch import CHUNK
+from handrail.client.batch import CHUNK, rows_of
 from handrail.errors import BadInput, NotFound
 from handrail.model.modes import Lane
 
@@ -233,3 +233,11 @@ def test_a_bad_observation_is_named_by_its_place_in_what_was_given(hr: Client) -
         hr.record("ads", STREAMS["pandas"](), key="id", at="when")
     with pytest.raises(BadInput, match="expected raise or skip"):
         hr.record("ads", [], key="id", on_bad="hold")  # type: ignore[arg-type]
+
+
+def test_floats_of_32_bits_in_tables_are_what_was_written() -> None:
+    frame = pl.DataFrame({"k": ["a", "b"], "x": pl.Series([5.1, None], dtype=pl.Float32)})
+    narrow = pd.DataFrame({"k": ["a", "b"], "x": np.array([5.1, math.nan], dtype="float32")})
+    for table in (frame, frame.to_arrow(), narrow):
+        rows, _, _ = rows_of(table)
+        assert next(rows) == {"k": "a", "x": 5.1}

@@ -23,7 +23,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handrail.client.convert import wire, wire_object
+from handrail.client.convert import shortest, wire, wire_object
 from handrail.errors import BadInput
 from handrail.model.wire import MAX_DEPTH, read_json
 
@@ -257,3 +257,12 @@ def test_a_mapping_of_another_kind() -> None:
             return 1
 
     assert wire(Env()) == {"a": 1}
+
+
+def test_short_floats_go_by_the_shortest_text_that_names_them() -> None:
+    assert wire(np.float32("5.1")) == 5.1
+    assert wire(np.float16("0.1")) == 0.1
+    assert wire(np.float32(16777216.0)) == 16777216
+    assert wire(np.float64("5.1")) == 5.1
+    for value in (np.finfo("float32").max, np.finfo("float32").smallest_subnormal):
+        assert np.float32(shortest(float(value), "f")) == value
