@@ -21,6 +21,7 @@ from handrail.bulk.columns import MODES
 from handrail.bulk.columns import Plan as ColumnPlan
 from handrail.bulk.frames import FrameGate, Judgement
 from handrail.bulk.judge import Plan, judge_row
+from handrail.bulk.ranks import Frames, ranks_of
 from handrail.bulk.read import Row
 from handrail.gate import History, Policy
 from handrail.gate.values import Wrong, normalise, read_timestamp
@@ -119,6 +120,13 @@ class Comparison:
         """The two policies over rows in the order of the column `at`."""
         return InTime(self._new.plan, at), InTime(self._old.plan, at) if self._old else None
 
+    def rank(self, frames: Frames) -> None:
+        """Rank the rows of a file for the aggregates with `top:`; `frames` gives them again and
+        again."""
+        for gate in (self._new, self._old):
+            if gate is not None:
+                gate.plan = ranks_of(gate.plan, frames)
+
     def lose(self, rows: int) -> None:
         """Count rows that could not be read at all."""
         self.rows += rows
@@ -133,16 +141,23 @@ class Comparison:
         times: pl.Series | None = None,
         rulings: Rulings | None = None,
         rulings_before: Rulings | None = None,
+        numbers: Sequence[int] | None = None,
     ) -> None:
         """Judge one frame. `times` (Int64, µs UTC) are when the decisions were made.
 
         `rulings` and `rulings_before` are what the two policies say, where they are known already:
         those of a policy with aggregates depend on what came before, and columns do not know it.
+        `numbers` are those of the rows in their file.
         """
         self.rows += frame.height
         first = self.rows - frame.height + 1
+
+        def row(at: int) -> Row:
+            number = first + at if numbers is None else numbers[at]
+            return Row(number=number, values=frame.row(at, named=True))
+
         new: _Said | Judgement = (
-            _said(rulings) if rulings is not None else self._new.judge(frame, now=now, first=first)
+            _said(rulings) if rulings is not None else self._new.judge(frame, now=now, row=row)
         )
         good = new.rank < len(MODES)
         before: pl.Series | None = known.rank
@@ -151,7 +166,7 @@ class Comparison:
             old: _Said | Judgement = (
                 _said(rulings_before)
                 if rulings_before is not None
-                else self._old.judge(frame, now=now, first=first)
+                else self._old.judge(frame, now=now, row=row)
             )
             before, fired_before = old.rank, old.fired
             good = good & (before < len(MODES))

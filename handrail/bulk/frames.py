@@ -17,6 +17,7 @@ from handrail.bulk import typed
 from handrail.bulk.columns import MODES, Outcomes
 from handrail.bulk.columns import Plan as ColumnPlan
 from handrail.bulk.judge import ROW_KEY, Bad, Judged, Plan, Tally, judge_row, plan_columns
+from handrail.bulk.ranks import ranks_of
 from handrail.bulk.read import Row, Source, open_source
 from handrail.bulk.write import RESULTS, why_of
 from handrail.gate import Policy, load
@@ -92,7 +93,10 @@ class FrameGate:
                 (*self.plan.facts, *self.plan.proposal),
                 self.plan.confidence,
             )
-            outcomes = self.columns.run(read.frame, now)
+            typed_frame = read.frame
+            if self.plan.ranks is not None:
+                typed_frame = typed_frame.with_columns(self.plan.ranks.columns(typed_frame, row))
+            outcomes = self.columns.run(typed_frame, now)
             alone = read.odd if outcomes.doubt is None else read.odd | outcomes.doubt
             alone = self._keys(frame, alone)
             if problems:
@@ -290,7 +294,8 @@ class BulkGate:
 
     `proposal` names columns of proposed values as `COLUMN` or `FIELD=COLUMN`, `confidence` the
     column with the confidence (0 to 1). Aggregates are unknown here: rules over them do what their
-    `on_unknown` says. `why=False` leaves out the sentences, the dearest of the results.
+    `on_unknown` says (but see `judge` for `top:`). `why=False` leaves out the sentences, the
+    dearest of the results.
     """
 
     def __init__(
@@ -308,8 +313,9 @@ class BulkGate:
         self._columns = ColumnPlan(policy)
         self._gates: dict[tuple[str, ...], FrameGate] = {}
 
-    def judge(self, frame: pl.DataFrame) -> Judgement:
-        """What the gate says about every row."""
+    def judge(self, frame: pl.DataFrame, *, whole: bool = False) -> Judgement:
+        """What the gate says about every row. `whole` says that the frame is all there is, so that
+        aggregates with `top:` are known: by exact rank."""
         headers = tuple(frame.columns)
         gate = self._gates.get(headers)
         if gate is None:
@@ -320,11 +326,14 @@ class BulkGate:
                 confidence=self.confidence,
                 columns=self._columns,
             )
+        if whole:
+            numbers = range(1, frame.height + 1)
+            gate = FrameGate(ranks_of(gate.plan, lambda: [(frame, numbers)]), gate.columns)
         return gate.judge(frame, now=time_ns() // 1_000)
 
-    def frame(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """The frame with the columns `RESULTS` behind its own."""
-        return frame.with_columns(self.judge(frame).results(why=self.why))
+    def frame(self, frame: pl.DataFrame, *, whole: bool = False) -> pl.DataFrame:
+        """The frame with the columns `RESULTS` behind its own; `whole` as for `judge`."""
+        return frame.with_columns(self.judge(frame, whole=whole).results(why=self.why))
 
     def lazy(self, frame: pl.LazyFrame) -> pl.LazyFrame:
         """The same for a lazy frame; its streaming engine hands the rows over in batches."""
@@ -380,7 +389,7 @@ def gate(
         data = _file(Path(data))
     elif not isinstance(data, pl.DataFrame):
         data = pl.DataFrame(data)
-    return made.frame(data)
+    return made.frame(data, whole=True)
 
 
 def _file(path: Path) -> pl.DataFrame:

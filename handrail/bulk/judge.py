@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -20,6 +20,16 @@ from handrail.model.ruling import Ruling
 
 ROW_KEY = "@row"
 """Key column that stands for the name of the file and the number of the row in it."""
+
+
+class Ranks(Protocol):
+    """What gives the aggregates with `top:` their values in a file; see `handrail.bulk.ranks`."""
+
+    def given(self, record: Record, row: Row) -> Mapping[str, Any]:
+        """The values for one row, as `Policy.evaluate` takes them."""
+
+    def columns(self, frame: Any, row: Callable[[int], Row]) -> list[Any]:
+        """The values for the rows of a frame of typed columns."""
 
 
 class Bad(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,6 +72,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Headers the policy does not declare: they are not sent."""
     absent: tuple[str, ...] = ()
     """Required fields that the file has no column for."""
+    ranks: Ranks | None = None
+    """Where the aggregates with `top:` begin in this file; None where nobody looked."""
 
 
 def plan_columns(
@@ -140,11 +152,11 @@ def judge_row(
     """One row with its ruling, or with every reason why it has none.
 
     `aggregates` gives the values of the policy's aggregates for a record; without it they are
-    unknown.
+    unknown, but for those with `top:` where the plan has ranks.
     """
     if row.problem is not None:
         return Judged(row=row, bad=_bad(row, None, [("", row.problem)]))
-    key = _key(plan, row)
+    key = key_of(plan.keys, plan.source, row)
     problems: list[tuple[str, str]] = []
     if plan.keys and key is None:
         problems.append(("/key", f"no value in {' or '.join(plan.keys)}, which names the row"))
@@ -168,12 +180,17 @@ def judge_row(
         problems.append((error.pointer, error.message))
     if problems or record is None:
         return Judged(row=row, bad=_bad(row, key, problems))
+    known: Mapping[str, Any] | None = None
+    if aggregates is not None:
+        known = aggregates(record)
+    elif plan.ranks is not None:
+        known = plan.ranks.given(record, row)
     ruling = policy.evaluate(
         record,
         decision_id=new_id("d", now),
         evaluated_at=now,
         confidence=confidence,
-        aggregates=aggregates(record) if aggregates is not None else None,
+        aggregates=known,
         checks=policy.run_checks(record),
     )
     submit = Submit(
@@ -205,12 +222,12 @@ def _cells(columns: tuple[tuple[str, Field], ...], row: Row) -> dict[str, Any]:
     return found
 
 
-def _key(plan: Plan, row: Row) -> str | None:
+def key_of(keys: Sequence[str], source: Source, row: Row) -> str | None:
     """The idempotency key of a row; None where a part of it is missing."""
     parts: list[str] = []
-    for header in plan.keys:
+    for header in keys:
         if header == ROW_KEY:
-            parts.append(f"{plan.source.path.name}:{row.number}")
+            parts.append(f"{source.path.name}:{row.number}")
             continue
         value = row.values.get(header)
         text = "" if value is None else str(value).strip()

@@ -66,7 +66,7 @@ def read(
     """
     size = frame.height
     odd = pl.repeat(False, size, dtype=pl.Boolean, eager=True)
-    readers = _readers(policy.draft.plans)
+    read_as = readers(policy.draft.plans)
     found = {field.name: header for header, field in columns}
     cells: dict[str, pl.Series] = {}
     for field in policy.fields:
@@ -80,7 +80,7 @@ def read(
         if header is None:
             series = pl.repeat(None, size, dtype=_dtype(field), eager=True)
         else:
-            series, wrong = column(field, frame[header], readers.get(field.name))
+            series, wrong = column(field, frame[header], read_as.get(field.name))
             if wrong is not None:
                 odd = odd | wrong
         if not field.optional and series.null_count():
@@ -112,12 +112,12 @@ def read(
     return Typed(pl.DataFrame(made), odd)
 
 
-def _readers(plans: Sequence[Plan]) -> dict[str, Callable[[Any], Any]]:
+def readers(plans: Sequence[Plan]) -> dict[str, Callable[[Any], Any]]:
     """What reads each field, those inside of objects by their dotted name."""
     found: dict[str, Callable[[Any], Any]] = {}
     for plan in plans:
         if plan.field.kind == "object":
-            found.update(_readers(plan.parts))
+            found.update(readers(plan.parts))
         else:
             found[plan.field.name] = plan.read
     return found

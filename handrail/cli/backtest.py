@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,13 +16,10 @@ from handrail.cli.stored import list_words, lists_of, with_stored_lists
 from handrail.model.errors import BadInput, NotFound
 
 if TYPE_CHECKING:
-    from polars import DataFrame, Series
-
     from handrail.assure.backtest import Backtest, PassingError
     from handrail.assure.groups import Cut, GroupRates
     from handrail.assure.rates import Rate
     from handrail.bulk.backtest import Comparison
-    from handrail.bulk.read import Source
     from handrail.gate import Policy
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -190,6 +184,7 @@ def _file(
     from polars import Int64, Series
 
     from handrail.bulk.backtest import Comparison, known_of
+    from handrail.bulk.ranks import numbered_frames
     from handrail.bulk.read import open_source
 
     source = open_source(path)
@@ -205,61 +200,32 @@ def _file(
     )
     now = time.time_ns() // 1000
     new_in_time, old_in_time = compared.in_time(at) if at is not None else (None, None)
-    for frame in _frames(source, compared):
-        cells = frame[label] if label is not None else None
-        rulings = before = times = None
-        try:
-            known = known_of(cells, frame.height, sample=sample)
-            if new_in_time is not None:
-                rulings, moments = new_in_time.rule(frame)
-                times = Series(moments, dtype=Int64)
-            if old_in_time is not None:
-                before, _ = old_in_time.rule(frame)
-        except BadInput as error:
-            raise BadInput(f"{path}: {error.message}") from error
-        compared.add(frame, known, now=now, times=times, rulings=rulings, rulings_before=before)
-    return compared
-
-
-def _frames(source: Source, compared: Comparison) -> Iterator[DataFrame]:
-    """A file as frames of its cells. Rows that cannot be read at all are counted as bad."""
-    import polars as pl
-
-    from handrail.bulk.read import csv_cells, parquet_frames
-
+    if at is None:
+        compared.rank(lambda: numbered_frames(source, size=BATCH))
     with progress_bar(source.size, "comparing") as progress:
-        if source.format == "parquet":
-            yield from parquet_frames(source.path, BATCH, 0, progress)
-            return
-        if source.format == "csv":
-            cells = csv_cells(source, progress)
-            schema = dict.fromkeys(source.headers, pl.String)
-            while part := list(islice(cells, BATCH)):
-                good = [row.cells for row in part if row.problem is None]
-                compared.lose(len(part) - len(good))
-                yield pl.DataFrame(good, schema=schema, orient="row")
-            return
-        rows = source.rows(progress)
-        while batch := list(islice(rows, BATCH)):
-            values = [row.values for row in batch if row.problem is None]
-            compared.lose(len(batch) - len(values))
-            yield pl.DataFrame(
-                [_column(header, [one.get(header) for one in values]) for header in source.headers]
+        parts = numbered_frames(source, size=BATCH, progress=progress, lost=compared.lose)
+        for frame, numbers in parts:
+            cells = frame[label] if label is not None else None
+            rulings = before = times = None
+            try:
+                known = known_of(cells, frame.height, sample=sample)
+                if new_in_time is not None:
+                    rulings, moments = new_in_time.rule(frame)
+                    times = Series(moments, dtype=Int64)
+                if old_in_time is not None:
+                    before, _ = old_in_time.rule(frame)
+            except BadInput as error:
+                raise BadInput(f"{path}: {error.message}") from error
+            compared.add(
+                frame,
+                known,
+                now=now,
+                times=times,
+                rulings=rulings,
+                rulings_before=before,
+                numbers=numbers,
             )
-
-
-def _column(name: str, values: list[Any]) -> Series:
-    """Values of JSON under one name; of several types, as their text."""
-
-    from polars import Series, String
-
-    if len({type(value) for value in values if value is not None}) > 1:
-        texts = [
-            value if value is None or isinstance(value, str) else json.dumps(value)
-            for value in values
-        ]
-        return Series(name, texts, dtype=String)
-    return Series(name, values)
+    return compared
 
 
 def _log(shell: Shell, policy: Policy, old: Policy | None) -> tuple[Comparison, list[float]]:

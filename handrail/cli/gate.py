@@ -72,8 +72,9 @@ def gate(
     reason, and the others are judged all the same: the exit code is 0, and 2 where no row could be
     judged. A run that was interrupted is simply started again: submitting with the same keys
     repeats nothing, and with --output it goes on behind the last 100,000 rows that were finished.
-    Aggregates are unknown in a file; the store resolves them for what is submitted. Stored
-    lists are taken as the workspace has them now.
+    Aggregates are
+    unknown in a file, but for `top:`, which is the exact rank of a row in it; the store resolves
+    them for what is submitted. Stored lists are taken as the workspace has them now.
     """
     from handrail.bulk.judge import plan_columns
     from handrail.bulk.read import open_source
@@ -98,6 +99,10 @@ def gate(
         confidence=confidence,
         model=model,
     )
+    if any(made.function == "top" for made in loaded.aggregate_parts):
+        from handrail.bulk.ranks import ranks_of
+
+        plan = ranks_of(plan)
     beside = output.parent if output is not None else Path()
     run = _Run(shell, plan, bad_path=beside / f"{input.stem}.bad.jsonl", output=output)
     with ExitStack() as stack:

@@ -48,6 +48,7 @@ MAX_COLUMNS = 50
 MAX_CHECKS = 50
 """Most checks of one policy."""
 
+_PERCENT = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,6})?) ?(%?)", re.ASCII)
 _CHECK = re.compile(r"[a-z][a-z0-9_-]{0,62}\.[a-z][a-z0-9_-]{0,62}", re.ASCII)
 
 
@@ -65,6 +66,7 @@ KEEPS = {
     "last": Keeps.LAST,
     "distinct": Keeps.DISTINCT,
     "quantile": Keeps.BINS,
+    "top": Keeps.BINS,
 }
 
 
@@ -932,6 +934,8 @@ class Declarations(Shapes):
         share = Fraction(1, 2)
         if function == "quantile":
             share = self.quantile_share(given["quantile"])
+        elif function == "top":
+            share = 1 - self.top_share(given)
         keeps = KEEPS[function]
         series = Series(
             source=source,
@@ -944,12 +948,12 @@ class Declarations(Shapes):
             low=ends[0] if keeps is Keeps.BINS else None,
             high=ends[1] if keeps is Keeps.BINS else None,
         )
-        finer = {"mean": 4, "stddev": 4, "quantile": 0}.get(function, 1 if weekday else 0)
+        finer = {"mean": 4, "stddev": 4, "quantile": 0, "top": 0}.get(function, 1 if weekday else 0)
         numeric = function != "last" or kind in ("int", "decimal")
         result = kind
         if function in ("count", "distinct") or (numeric and kind == "int"):
             result = "decimal" if finer else "int"
-        elif function == "quantile":
+        elif function in ("quantile", "top"):
             result, finer = "decimal", 9 if kind == "double" else 2
         made = Aggregate(
             name=name,
@@ -1056,7 +1060,8 @@ class Declarations(Shapes):
         self, name: str, function: str, given: dict[str, Node], events: bool
     ) -> tuple[Part | None, str, int, str | None, tuple[Any, Any]] | None:
         """The field a function reads, its kind, places, unit, and the ends of its histogram."""
-        word = "of" if function == "quantile" else function
+        ranked = function in ("quantile", "top")
+        word = "of" if ranked else function
         if function == "count":
             wanted = "events" if events else "decisions"
             if given["count"].text != wanted:
@@ -1065,13 +1070,13 @@ class Declarations(Shapes):
             return None, "int", 0, None, (None, None)
         if word not in given:
             self.wrong(
-                given["quantile"],
-                f"`{name}` does not say what it is the quantile of",
+                given[function],
+                f"`{name}` does not say what it is the {function} of",
                 "the field under `of:`",
                 "add `of: risk_score`",
             )
             return None
-        if function != "quantile":
+        if not ranked:
             self.not_of(given, function, ("of", "between"))
         node = given[word]
         declared = self.draft.fields.get(node.text)
@@ -1095,12 +1100,14 @@ class Declarations(Shapes):
             "distinct": ("string", "person", "enum", "bool", "int", "decimal"),
             "last": ("string", "person", "enum", "bool", "int", "decimal"),
             "quantile": ("int", "decimal", "double"),
+            "top": ("int", "decimal", "double"),
         }.get(function, ("int", "decimal"))
         if field.kind not in allowed:
             text = {
                 "distinct": "a text, number or enum",
                 "last": "a text, number or enum",
                 "quantile": "a number",
+                "top": "a number",
             }.get(function, "an int or a decimal, so that the total is exact")
             self.wrong(
                 node,
@@ -1110,7 +1117,7 @@ class Declarations(Shapes):
             )
             return None
         ends: tuple[Any, Any] = (None, None)
-        if function == "quantile":
+        if ranked:
             ends = self.ends(node, field, given)
             if None in ends:
                 return None
@@ -1182,6 +1189,27 @@ class Declarations(Shapes):
             )
             return Fraction(1, 2)
         return Fraction(value)
+
+    def top_share(self, given: dict[str, Node]) -> Fraction:
+        """The share of `top:`, and that nothing beside it makes a rank meaningless."""
+        node = given["top"]
+        text = node.text.strip() if node.kind == "scalar" else ""
+        match = _PERCENT.fullmatch(text)
+        value = Fraction(match[1]) / (100 if match[2] else 1) if match else Fraction(0)
+        if not 0 < value < 1:
+            self.wrong(node, f"top is {node.shown}", "a share such as 5% or 0.05", "")
+            value = Fraction(1, 2)
+        for word in ("offset", "complete", "same"):
+            if word in given:
+                self.wrong(given[word], f"`{word}` beside `top`", "it not", "delete it")
+        if "over" in given and given["over"].text != SUBMITTED:
+            self.wrong(
+                given["over"],
+                f"`top` over {given['over'].shown}",
+                f"`{SUBMITTED}`: a decision is ranked among decisions",
+                "",
+            )
+        return value
 
     def least(self, node: Node) -> int:
         value = node.value if node.kind == "scalar" else None

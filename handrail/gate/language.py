@@ -179,6 +179,7 @@ FUNCTIONS = (
     "last",
     "distinct",
     "quantile",
+    "top",
 )
 """What an aggregate may compute."""
 
@@ -220,7 +221,10 @@ AGGREGATE = (
     Key("quantile", "the number of `of` below which this share lies, such as 0.95, from a "
         "histogram of 1,000 bins",
         {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1}),
-    Key("of", "number that `quantile` is taken of", _TEXT),
+    Key("top", "the share of decisions with the highest `of`, such as `5%`: the number from which "
+        "they begin. In a file by exact rank, ties broken by the hash of the key; elsewhere as "
+        "`quantile`", {"type": ["string", "number"]}),
+    Key("of", "number that `quantile` or `top` is taken of", _TEXT),
     Key("between", "ends of the histogram, `[0, 1]`; default: `min` and `max` of the field",
         {"type": "array", "minItems": 2, "maxItems": 2}),
     Key("like", "an aggregate above: what is not said here is as there", _TEXT),

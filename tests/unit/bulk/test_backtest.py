@@ -175,3 +175,29 @@ def test_the_values_that_come_last_are_one_group() -> None:
     assert shop.groups[-1].others and len(shop.groups) == 101
     assert sum(group.decisions for group in shop.groups) == 250
     assert shop.groups[-1].decisions == 150
+
+
+RANKED = TEXT.replace("otherwise: auto", "otherwise: auto\n{aggregates}").replace(
+    "when: amount > {cap}", "when: amount >= mark"
+)
+TOP = (
+    "aggregates:\n  mark: {{top: {share}, of: amount, between: [0, 500], over: {over}, window: 7d}}"
+)
+
+
+def test_both_policies_are_ranked_in_a_file() -> None:
+    def ranked(share: str) -> Policy:
+        top = TOP.format(share=share, over="decisions:submitted")
+        return load(RANKED.format(cap=0, more="", aggregates=top))
+
+    frame = pl.DataFrame(
+        {"order": [f"o{n}" for n in range(100)], "amount": ["7"] * 60 + ["9"] * 40}
+    )
+    compared = Comparison(ranked("5%"), frame.columns, against=ranked("50%"))
+    parts = [(frame[:33], range(1, 34)), (frame[33:], range(40, 107))]
+    compared.rank(lambda: parts)
+    for part, numbers in parts:
+        compared.add(part, known_of(None, part.height), now=0, numbers=numbers)
+    found = compared.result(minutes_each=2.0)
+    assert found.held_before is not None
+    assert (found.held_before.count, found.held_after.count) == (50, 5)
