@@ -12,6 +12,7 @@ Prints `{"port": …, "token": …}` when it is ready; ends on SIGTERM. Started 
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -23,6 +24,7 @@ from msgspec.structs import replace
 from handrail.app import LOCAL, Paths, Workspace
 from handrail.model import commands as c
 from handrail.model.access import Token
+from handrail.server.logs import Lines
 from handrail.server.network import NetworkServer
 from handrail.settings import Settings
 from handrail.store.clock import now_us
@@ -34,6 +36,13 @@ class Nothing:
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         return nothing
+
+
+def done(result: Any) -> Future[Any]:
+    """A future that has ended."""
+    future: Future[Any] = Future()
+    future.set_result(result)
+    return future
 
 
 def nothing(*given: Any, **named: Any) -> None:
@@ -111,6 +120,12 @@ class NoStore:
 
 
 def main(folder: Path, how: str) -> None:
+    # As `handrail up` does: a line for each request.
+    handler = logging.StreamHandler()
+    handler.setFormatter(Lines())
+    log = logging.getLogger("handrail")
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
     Paths(folder).make()
     workspace = Workspace.own(folder, settings=Settings(address_rate=0, credential_rate=0))
     if workspace is None:
@@ -130,6 +145,7 @@ def main(folder: Path, how: str) -> None:
                     ruling if isinstance(command, c.Submit) else call(command, actor)
                 )
             )
+            service.begin = lambda command, actor: done(ruling)  # type: ignore[method-assign]
 
         def started(server: NetworkServer) -> None:
             print(json.dumps({"port": server.port, "token": made.secret}), flush=True)

@@ -360,6 +360,7 @@ def without_store(how: str) -> Iterator[Other]:
         process = subprocess.Popen(
             [sys.executable, str(Path(__file__).with_name("_without_store.py")), place, how],
             stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
             text=True,
         )
         assert process.stdout is not None

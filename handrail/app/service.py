@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
 from typing import Any, Protocol
@@ -12,7 +13,7 @@ from typing import Any, Protocol
 from msgspec.structs import replace
 
 from handrail.app.signals import Signals
-from handrail.flow import LINK, USE_CASES, Ports
+from handrail.flow import LINK, USE_CASES, Ports, begin_submit, refused
 from handrail.model.commands import (
     ROUTES,
     Command,
@@ -116,19 +117,45 @@ class Service:
         if isinstance(command, WaitOutcome | WaitOutcomes):
             return self._wait(command, actor)
         kind = type(command)
-        if isinstance(command, _AFTER_A_LOOK):
-            self._refresh()
-        if self.only_reads and ROUTES[kind].method != "GET" and kind is not Preview:
-            raise Refused(self.only_reads)
+        self._admit(command)
         try:
             with self.around(kind.__name__):
                 answer = USE_CASES[kind](command, actor, self.ports)
             return answer if self.desk is None else placed(answer, self.desk)
         except NotFound as error:
-            if isinstance(command, Submit | Preview) and self._mistakes:
-                wrong = "\n".join(str(mistake) for mistake in self._mistakes.values())
-                raise NotFound(f"{error}\nNot active because of mistakes:\n{wrong}") from error
-            raise
+            raise self._explained(command, error) from error.__cause__
+
+    def begin(self, command: Submit, actor: Actor) -> Future[Ruling]:
+        """Hand in a decision without waiting until it is durable: the future is done then.
+
+        What the call or the future raises goes through `ended`, the ruling through `placed`.
+        """
+        self._admit(command)
+        return begin_submit(command, actor, self.ports)
+
+    def ended(self, command: Submit, actor: Actor, error: Exception) -> Exception:
+        """What to say of a submit that was begun and failed. Records a refusal, so it may block."""
+        refused(error, type(command), actor, self.ports)
+        return self._explained(command, error) if isinstance(error, NotFound) else error
+
+    def slow(self, command: Submit) -> bool:
+        """Whether a submit takes a thread of its own: for checks of its policy, or for spans."""
+        return self.around is not _nothing or command.workflow in self.ports.shelf.checking
+
+    def _admit(self, command: Command) -> None:
+        kind = type(command)
+        if isinstance(command, _AFTER_A_LOOK):
+            self._refresh()
+        if self.only_reads and ROUTES[kind].method != "GET" and kind is not Preview:
+            raise Refused(self.only_reads)
+
+    def _explained(self, command: Command, error: NotFound) -> NotFound:
+        if not (isinstance(command, Submit | Preview) and self._mistakes):
+            return error
+        wrong = "\n".join(str(mistake) for mistake in self._mistakes.values())
+        said = NotFound(f"{error}\nNot active because of mistakes:\n{wrong}")
+        said.__cause__ = error
+        return said
 
     def _wait(self, command: WaitOutcome | WaitOutcomes, actor: Actor) -> Any:
         woken = threading.Event()

@@ -40,7 +40,7 @@ from handrail.flow.queries import (
 from handrail.flow.readiness import lacking
 from handrail.flow.reading import get_checkpoint, list_entries, prove_entry
 from handrail.flow.record import record
-from handrail.flow.refusals import told
+from handrail.flow.refusals import refused, told
 from handrail.flow.replay import Replayed, replay
 from handrail.flow.reverse import reverse
 from handrail.flow.runs import confirm, list_doubts, redeem, resolve
@@ -56,7 +56,7 @@ from handrail.flow.sessions import (
     who_am_i,
 )
 from handrail.flow.stops import clear_stop, list_stops, set_stop
-from handrail.flow.submit import preview, submit, submit_batch
+from handrail.flow.submit import begin_submit, preview, submit, submit_batch
 from handrail.flow.sweep import call_back, deliver, sweep
 from handrail.flow.tick import tick
 from handrail.flow.tokens import list_tokens, make_token, revoke_token
@@ -141,6 +141,7 @@ __all__ = [
     "against_state",
     "alone",
     "astray",
+    "begin_submit",
     "call_back",
     "checkpoint",
     "create_log",
@@ -153,6 +154,7 @@ __all__ = [
     "mend",
     "read_policy",
     "recognise",
+    "refused",
     "replay",
     "rolled_back",
     "sweep",

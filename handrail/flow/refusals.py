@@ -27,12 +27,18 @@ def told(kind: type[Command], verb: Verb) -> Verb:
     def call(command: Any, actor: Actor, ports: Ports) -> Any:
         try:
             return verb(command, actor, ports)
-        except (Denied, Hidden):
-            tell(kind, actor, ports)
+        except HandrailError as error:
+            refused(error, kind, actor, ports)
             raise
 
     call.__name__, call.__doc__ = verb.__name__, verb.__doc__
     return call
+
+
+def refused(error: Exception, kind: type[Command], actor: Actor, ports: Ports) -> None:
+    """A command ended with this error: where `actor` may not do it, that is recorded."""
+    if isinstance(error, Denied | Hidden):
+        tell(kind, actor, ports)
 
 
 def tell(kind: type[Command], actor: Actor, ports: Ports) -> None:

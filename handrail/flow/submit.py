@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from concurrent.futures import Future
 
 import msgspec
 
@@ -121,6 +122,11 @@ def _time(text: str | None, pointer: str) -> int | None:
 def submit(command: Submit, actor: Actor, ports: Ports) -> Ruling:
     """The ruling, once it is durable. A repeat with the same key gets the first ruling again."""
     return ports.store.write(_filing(checked(prepare(command, actor), ports), ports))
+
+
+def begin_submit(command: Submit, actor: Actor, ports: Ports) -> Future[Ruling]:
+    """As `submit`, without waiting: the future is done when the ruling is durable, or refused."""
+    return ports.store.begin(_filing(checked(prepare(command, actor), ports), ports))
 
 
 def _filing(prepared: Prepared, ports: Ports) -> Foreseen[Ruling]:
@@ -626,4 +632,4 @@ def _record_review(
     tx.wake("reviews")
 
 
-__all__ = ["file", "prepare", "preview", "submit", "submit_batch"]
+__all__ = ["begin_submit", "file", "prepare", "preview", "submit", "submit_batch"]

@@ -34,6 +34,7 @@ from handrail.model.people import Actor, Via
 from handrail.model.wire import MAX_BODY_BYTES, read_json
 from handrail.server.front import header_of
 from handrail.server.identity import ByCredential, Identify
+from handrail.server.submits import Submits
 
 T = TypeVar("T")
 
@@ -50,6 +51,7 @@ class Desk(msgspec.Struct, frozen=True, kw_only=True):
     service: Service
     executor: Executor
     identify: Identify
+    submits: Submits
 
     async def actor(self, request: Request[Any, Any, Any]) -> Actor:
         """Who sends a request; the store is asked only where it has to be."""
@@ -60,10 +62,13 @@ class Desk(msgspec.Struct, frozen=True, kw_only=True):
 
     async def work(self, call: Callable[..., T], *args: Any) -> T:
         """Run blocking work on the server's own threads."""
-        context = contextvars.copy_context()
-        return await asyncio.get_running_loop().run_in_executor(
-            self.executor, context.run, call, *args
-        )
+        return await work_on(self.executor, call, *args)
+
+
+async def work_on(executor: Executor, call: Callable[..., T], *args: Any) -> T:
+    """Run blocking work on the threads of `executor`."""
+    context = contextvars.copy_context()
+    return await asyncio.get_running_loop().run_in_executor(executor, context.run, call, *args)
 
 
 def endpoints(*kinds: type[Command]) -> list[HTTPRouteHandler]:
@@ -112,6 +117,8 @@ def _read(kind: type[Command], fields: dict[str, Any]) -> Command:
 
 
 async def _answer(desk: Desk, command: Command, actor: Actor) -> Any:
+    if isinstance(command, Submit):
+        return await desk.submits.answer(command, actor)
     if not isinstance(command, WaitOutcome | WaitOutcomes):
         return await desk.work(desk.service.call, command, actor)
     loop = asyncio.get_running_loop()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -20,7 +21,7 @@ from handrail.app import Service
 from handrail.model.commands import WhoAmI
 from handrail.model.errors import HandrailError
 from handrail.server.api import HANDLERS
-from handrail.server.endpoint import Desk
+from handrail.server.endpoint import Desk, work_on
 from handrail.server.front import Front, Guarding, Tokens
 from handrail.server.identity import ByCredential, Identify, as_named
 from handrail.server.limits import Buckets
@@ -28,6 +29,7 @@ from handrail.server.logs import with_request_ids
 from handrail.server.metrics import Metrics, metrics
 from handrail.server.problems import on_crash, on_error, on_http_error
 from handrail.server.stream import Stream, stream
+from handrail.server.submits import Submits
 
 THREADS = 32
 """Commands under way at once. Writes wait for a shared commit, so more threads than cores pay."""
@@ -97,6 +99,7 @@ def make_app(
     people, and nothing reaches a handler that `handrail.server.front` did not let through.
     """
     executor = ThreadPoolExecutor(THREADS, thread_name_prefix="handrail-server")
+    submits = Submits(service, partial(work_on, executor))
     handlers: list[ControllerRouterHandler] = [
         Router("/api/v1", route_handlers=[*HANDLERS, stream]),
         healthz,
@@ -107,12 +110,13 @@ def make_app(
     if front is not None:
         identify = ByCredential(service.ports)
         handlers += [metrics, *_pages(service, identify, front)]
-    desk = Desk(service=service, executor=executor, identify=identify)
+    desk = Desk(service=service, executor=executor, submits=submits, identify=identify)
     live = Stream(service, desk.work)
     counted = Metrics(service)
 
     def stop() -> None:
         live.close()
+        submits.close()
         executor.shutdown(wait=True)
 
     app = Plain(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 from psycopg.adapt import AdaptersMap, Buffer, Dumper
@@ -48,6 +49,8 @@ def stored_text(text: str) -> bytes:
 
 
 def texts(values: Sequence[str | None]) -> Texts:
+    if values.count(None) == len(values):
+        return Texts(_nothing(_TEXT, len(values)))
     parts = [_array(_TEXT, len(values))]
     for value in values:
         if value is None:
@@ -56,6 +59,21 @@ def texts(values: Sequence[str | None]) -> Texts:
             raw = stored_text(value)
             parts += (_size(len(raw)), raw)
     return Texts(b"".join(parts))
+
+
+def words(values: Sequence[str | None]) -> Texts:
+    """As `texts`, for a column of few different values."""
+    parts = [_array(_TEXT, len(values))]
+    parts += map(_word, values)
+    return Texts(b"".join(parts))
+
+
+@lru_cache(1_000)
+def _word(value: str | None) -> bytes:
+    if value is None:
+        return _NULL
+    raw = stored_text(value)
+    return _size(len(raw)) + raw
 
 
 def blobs(values: Sequence[bytes | None]) -> Bytes:
@@ -69,6 +87,8 @@ def blobs(values: Sequence[bytes | None]) -> Bytes:
 
 
 def numbers(values: Sequence[int | None]) -> Numbers:
+    if values.count(None) == len(values):
+        return Numbers(_nothing(_INT8, len(values)))
     parts = [_array(_INT8, len(values))]
     parts += [_NULL if value is None else _int8(8, value) for value in values]
     return Numbers(b"".join(parts))
@@ -78,6 +98,10 @@ def flags(values: Sequence[bool]) -> Flags:
     parts = [_array(_BOOL, len(values))]
     parts += [_TRUE if value else _FALSE for value in values]
     return Flags(b"".join(parts))
+
+
+def _nothing(element: int, count: int) -> bytes:
+    return _array(element, count) + _NULL * count
 
 
 def _array(element: int, count: int) -> bytes:

@@ -12,7 +12,7 @@ from handrail.model.people import folded
 from handrail.model.ruling import Ruling
 from handrail.ports import Filed, Past, StateRow
 from handrail.store.codec import CLOCK_US, approved, encode
-from handrail.store.postgres.columns import Rows, blobs, flags, numbers, texts
+from handrail.store.postgres.columns import Rows, blobs, flags, numbers, texts, words
 from handrail.store.postgres.queries import queries
 from handrail.store.postgres.session import PAGE, Session
 
@@ -21,7 +21,14 @@ _INSERT = _SQL["insert"]
 _ROWS = Rows(
     0,
     _SQL["insert_all"],
-    *(texts,) * 8,
+    texts,
+    words,
+    texts,
+    words,
+    texts,
+    words,
+    words,
+    texts,
     flags,
     numbers,
     numbers,

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from handrail.model.modes import GrantState
 from handrail.model.outcome import Grant
 from handrail.ports import StateRow
-from handrail.store.postgres.columns import Rows, numbers, texts
+from handrail.store.postgres.columns import Rows, numbers, texts, words
 from handrail.store.postgres.queries import queries
 from handrail.store.postgres.session import Session
 from handrail.store.rows import grant_of, grant_row
@@ -17,7 +17,10 @@ _INSERT = _SQL["insert"]
 _ROWS = Rows(
     1,
     _SQL["insert_all"],
-    *(texts,) * 4,
+    texts,
+    texts,
+    words,
+    texts,
     *(numbers,) * 4,
     texts,
     texts,

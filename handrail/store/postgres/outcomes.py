@@ -11,14 +11,14 @@ from handrail.model.errors import Conflict, NotFound
 from handrail.model.outcome import Outcome
 from handrail.ports import StateRow
 from handrail.store.codec import encode
-from handrail.store.postgres.columns import Rows, blobs, flags, numbers, texts
+from handrail.store.postgres.columns import Rows, blobs, flags, numbers, texts, words
 from handrail.store.postgres.queries import queries
 from handrail.store.postgres.session import Session
 from handrail.store.rows import outcome_of
 
 _SQL = queries("outcomes")
 _INSERT = _SQL["insert"]
-_ROWS = Rows(1, _SQL["insert_all"], texts, texts, numbers, flags, texts, blobs)
+_ROWS = Rows(1, _SQL["insert_all"], texts, words, numbers, flags, texts, blobs)
 _GET = _SQL["get"]
 _RELEASE = _SQL["release"]
 

@@ -38,7 +38,7 @@ import psycopg
 
 from handrail.model.people import SubjectKey
 from handrail.ports import Ahead
-from handrail.store.postgres.columns import Rows, numbers, texts
+from handrail.store.postgres.columns import Rows, numbers, texts, words
 from handrail.store.postgres.queries import queries
 
 T = TypeVar("T")
@@ -196,8 +196,8 @@ class Session:
                 locks.execute(_ADVISORIES, (numbers(keys),), prepare=True, binary=True)
             # A statement of its own: it sees what was committed before the locks were had.
             columns = (
-                texts([one.workflow for one in asked]),
-                texts([one.submitter for one in asked]),
+                words([one.workflow for one in asked]),
+                words([one.submitter for one in asked]),
                 texts([one.key for one in asked]),
                 texts([one.subject for one in asked]),
             )

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from handrail.model.errors import Conflict
 from handrail.model.people import SubjectKey
-from handrail.store.postgres.columns import Rows, blobs, numbers, texts
+from handrail.store.postgres.columns import Rows, blobs, numbers, texts, words
 from handrail.store.postgres.queries import queries
 from handrail.store.postgres.session import Session
 
 _SQL = queries("subjects")
 _KEY_OF = _SQL["key_of"]
 _INSERT = _SQL["insert"]
-_ROWS = Rows(0, _SQL["insert_all"], texts, texts, blobs, numbers)
+_ROWS = Rows(0, _SQL["insert_all"], words, texts, blobs, numbers)
 
 
 class PostgresSubjects:
