@@ -144,7 +144,7 @@ def _recommendation(page: _Page, card: Card) -> None:
         parts.append("no confidence given")
     if card.model:
         parts.append(visible(card.model))
-    page.add("MACHINE", " · ".join(parts))
+    page.add("ADVICE" if card.mode == "in_command" else "MACHINE", " · ".join(parts))
 
 
 def _stakes(card: Card) -> str:

@@ -54,6 +54,7 @@ def wait_for(truth: Any, seconds: float = 120.0) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.ledger("A-091")
 def test_an_approved_decision_calls_back_and_a_failure_is_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -137,6 +137,7 @@ def said(state: dict[str, Any]) -> list[str]:
     return [str(message.content) for message in state["messages"] if message.type == "tool"]
 
 
+@pytest.mark.ledger("Z-024")
 @pytest.mark.parametrize("kind", ["sync", "async"])
 def test_langgraph_waits_for_the_person(net: Net, hr: Client, kind: str) -> None:
     effects = Effects()

@@ -105,6 +105,7 @@ def run_block(namespace: dict[str, Any], values: dict[str, str], *, skip: str = 
     exec(compile(tree, "interfaces.md", "exec", dont_inherit=True), namespace)
 
 
+@pytest.mark.ledger("A-044")
 @pytest.mark.parametrize("way", ["embedded", "as a client of its owner, and over HTTP"])
 def test_the_block_of_the_page_runs_as_it_stands(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str

@@ -521,6 +521,7 @@ def test_every_page_is_accessible_and_nothing_is_cut(
     assert not wrong, "\n".join(wrong)
 
 
+@pytest.mark.ledger("M-078", "R-066")
 @pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
 def test_the_key_facts_are_in_view_without_scrolling(
     site: Site, browser: Browser, viewport: Any, everything: dict[str, str]

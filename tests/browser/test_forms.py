@@ -180,12 +180,14 @@ def test_what_is_cut_has_to_be_opened_before_it_is_approved(site: Site) -> None:
         assert send(http, f"{path}/verdict", **said, read="on").status_code == 303
 
 
+@pytest.mark.ledger("A-045")
 def test_in_command_there_is_no_approving_as_it_stands(site: Site) -> None:
     ruling = site.submit(9000, "huge")
     path = f"/reviews/{ruling.review_id}"
     with site.http("ben") as http:
         page = http.get(path).text
         assert 'id="approve"' not in page
+        assert "<h2>Advice of the machine</h2>" in page and "Recommendation" not in page
         assert 'name="edit:amount" value=""' in page
         assert send(http, f"{path}/verdict", said="approve", card=card_of(page)).status_code == 422
         answer = send(

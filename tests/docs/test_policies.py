@@ -104,6 +104,21 @@ def test_the_links_of_real_advertisements_ask_once_a_value() -> None:
     assert (len(links), held, len(cases)) == (128, 128, 17)
 
 
+@pytest.mark.ledger("M-025")
+@pytest.mark.parametrize(("day", "pace", "holds"), [(1, 10, True), (2, 10, True), (2, 1, False)])
+def test_a_month_of_money_is_not_burnt_in_three_days(day: int, pace: int, holds: bool) -> None:
+    """3,000 for thirty days is 100 a day. At ten times that it holds by the second day."""
+    spent = 100 * pace * day
+    facts = {
+        "campaign_id": "c1", "flight_budget": 3000, "flight_days": 30, "days_left": 30 - day,
+        "spent": spent, "spent_today": 100, "spent_last_7_days": spent,
+    }  # fmt: skip
+    record = load("pacing").ingest(facts, {"daily_budget": 100})
+    ruling = load("pacing").evaluate(record, decision_id="d", evaluated_at=0)
+    assert (ruling.lane == "hold") is holds
+    assert ("overspend" in [one.rule for one in ruling.fired]) is holds
+
+
 @pytest.mark.needs("data")
 def test_the_discounts_of_real_deals() -> None:
     policy = load("discount")
@@ -132,6 +147,7 @@ def test_the_discounts_of_real_deals() -> None:
     assert f"{rules['size'] / won:.1%}" == "7.0%"
 
 
+@pytest.mark.ledger("A-003")
 @pytest.mark.needs("data")
 def test_personal_data_holds_the_reply() -> None:
     import json

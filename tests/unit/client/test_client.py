@@ -63,7 +63,7 @@ def test_what_passes_runs_once(hr: Client) -> None:
     assert view.grant is not None and view.grant.state is GrantState.DONE
 
 
-@pytest.mark.ledger("Z-005")
+@pytest.mark.ledger("Z-005", "R-003")
 def test_what_a_person_edited_is_what_runs(hr: Client) -> None:
     ruling = refund(hr, "1", 150)
     assert ruling.lane is Lane.HOLD

@@ -19,11 +19,14 @@ FOLDER = Path(__file__).resolve().parents[3] / "docs" / "policies"
 DAY = 86_400 * SECOND
 
 
+COUNTED = "sum: records, places: 0"
+
+
 class Office(World):
     """A world ruled by one of the annotated policies."""
 
-    def start(self, name: str, at: str) -> None:
-        text = (FOLDER / f"{name}.yaml").read_text("utf-8")
+    def start(self, name: str, at: str, text: str = "") -> None:
+        text = text or (FOLDER / f"{name}.yaml").read_text("utf-8")
         self.name = name
         self.clock.set(read_time(at, "/at"))
         activate(load(text, path=f"{name}.yaml"), {}, PROGRAM, self.ports)
@@ -86,6 +89,19 @@ def test_volume_by_weekday(world: Office) -> None:
     # What came in today is not looked at.
     world.record("leads", 0.1, 500, source="chat")
     assert fired(world.ask({"source": "chat"})) == ["dropped"]
+
+
+@pytest.mark.ledger("M-136")
+def test_ten_thousand_a_day_that_fall_to_a_hundred_wait(world: Office) -> None:
+    """The shipped policy over loads that say how many records they brought."""
+    text = (FOLDER / "volume.yaml").read_text("utf-8")
+    world.start("volume", "2026-12-01T08:00:00Z", text.replace("count: events", COUNTED))
+    for week in range(1, 9):
+        world.record("leads", 7 * week + 1, 1, source="form", records=10_000)
+    world.record("leads", 1, 1, source="form", records=100)
+    ruling = world.ask({"source": "form"})
+    assert fired(ruling) == ["collapsed"] and ruling.lane == "hold"
+    assert ruling.aggregates["yesterday"] == 100
 
 
 def test_the_riskiest_five_percent_follow_a_drift(world: Office) -> None:

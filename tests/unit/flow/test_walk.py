@@ -271,13 +271,16 @@ def test_withdraw_and_expiry(world: World) -> None:
         world.call(c.Withdraw(decision_id=passed.decision_id, reason="late"))
 
 
-@pytest.mark.ledger("M-111", "A-089")
+@pytest.mark.ledger("M-111", "A-089", "M-149")
 def test_silence_reminds_hands_on_and_blocks(world: World) -> None:
     ruling = world.submit(2000)
     world.after(15 * 60)
     assert world.card(ruling).to == ("team:refunds", "role:director", "team:leads")
     world.after(15 * 60)
     assert world.card(ruling).to == ("team:leads",)
+    told = world.store.read(lambda tx: tx.outbox.due(tx.now(), 100))
+    [handed] = [notice for notice in told if notice.topic == "review.escalated"]
+    assert handed.review == ruling.review_id and handed.to == ("team:leads",)
     world.after(30 * 60)
     outcome = world.outcome(ruling)
     assert outcome is not None and outcome.verdict is Verdict.EXPIRED and outcome.by == "silence"

@@ -49,6 +49,7 @@ def test_files_beside_a_policy_stay_in_its_folder() -> None:
             read_file(path)
 
 
+@pytest.mark.ledger("A-125")
 @pytest.mark.parametrize("name", packs.names())
 def test_every_shipped_policy_loads_with_cases_that_pass(name: str) -> None:
     policy = load(name)
