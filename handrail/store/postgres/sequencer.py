@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import psycopg
@@ -24,6 +24,7 @@ from handrail.audit.tree import Frontier, leaf_hash
 from handrail.model.errors import Unavailable
 from handrail.ports import Steps
 from handrail.store.postgres.audit import PostgresAudit
+from handrail.store.postgres.columns import Rows, blobs, numbers
 from handrail.store.postgres.failures import first_line
 from handrail.store.postgres.queries import queries
 from handrail.store.postgres.session import Session
@@ -51,6 +52,7 @@ SEQUENCER_STEPS = (
 """Points a batch names as it passes them."""
 
 _SQL = queries("audit")
+_ENTRIES = Rows(0, _SQL["add_entries"], numbers, blobs, blobs, blobs)
 _log = logging.getLogger("handrail.store")
 
 
@@ -78,18 +80,27 @@ class Sequencer:
         session = Session(connection, schema=self._schema, writing=True)
         with self._lock:
             known, self._frontier = self._frontier, None
-            session.control(
-                "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = 0;"
-                f"SELECT pg_advisory_xact_lock({session.advisory('log')})"
-            )
             try:
+                *_, staged, head = session.together(
+                    [
+                        ("BEGIN ISOLATION LEVEL READ COMMITTED", ()),
+                        ("SET LOCAL lock_timeout = 0", ()),
+                        ("SELECT pg_advisory_xact_lock($1)", (session.advisory("log"),)),
+                        # Statements of their own: they see what the last holder committed.
+                        (_SQL["staged"], (BATCH,)),
+                        (_SQL["head"], ()),
+                    ]
+                )
                 self._steps("log.begin")
-                staged = session.all(_SQL["staged"], (BATCH,))
                 taken = 0
-                if staged:
-                    known, taken = self._append(session, _edge(session, known), staged)
+                moving: list[tuple[str, Sequence[Any]]] = []
+                units = staged.fetchall()
+                if units:
+                    known, taken, moving = self._append(
+                        _edge(session, known, head.fetchone()), units
+                    )
                     self._steps("log.numbered")
-                session.control("COMMIT")
+                session.together([*moving, ("COMMIT", ())])
             except BaseException:
                 if not connection.closed and not connection.broken:
                     session.control("ROLLBACK")
@@ -102,9 +113,10 @@ class Sequencer:
             return taken
 
     def _append(
-        self, session: Session, frontier: Frontier, staged: list[tuple[Any, ...]]
-    ) -> tuple[Frontier, int]:
-        """Move units from the stage to the log: the new edge, and how many units they were."""
+        self, frontier: Frontier, staged: list[tuple[Any, ...]]
+    ) -> tuple[Frontier, int, list[tuple[str, Sequence[Any]]]]:
+        """Move units from the stage to the log: the new edge, how many units they were, and the
+        statements that do it."""
         rows: list[tuple[int, bytes, bytes, bytes]] = []
         taken: list[tuple[Any, ...]] = []
         for unit in staged:
@@ -116,13 +128,14 @@ class Sequencer:
                 index = frontier.size
                 frontier, nodes = frontier.append(leaf)
                 rows.append((index, leaf, b"".join(node for _, _, node in nodes[1:]), body))
+        moving: list[tuple[str, Sequence[Any]]] = []
         if rows:
-            session.copy(_SQL["copy_entries"], ("int8", "bytea", "bytea", "bytea"), rows)
-            session.change(_SQL["set_head"], (frontier.size, frontier.root()))
-        session.change(_SQL["unstage"], ([unit[0] for unit in taken],))
+            moving.append((_ENTRIES.sql, _ENTRIES.params(rows)))
+            moving.append((_SQL["set_head"], (frontier.size, frontier.root())))
+        moving.append((_SQL["unstage"], (numbers([unit[0] for unit in taken]),)))
         for payload in payloads((origin, topics, due) for _, _, origin, topics, due in taken):
-            session.one("SELECT pg_notify($1, $2)", (self._channel, payload))
-        return frontier, len(taken)
+            moving.append(("SELECT pg_notify($1, $2)", (self._channel, payload)))
+        return frontier, len(taken), moving
 
     def settle(self, connection: psycopg.Connection[Any]) -> None:
         """Number everything that was committed before this call. Raises as `number`."""
@@ -140,9 +153,9 @@ class Sequencer:
             load(session)
 
 
-def _edge(session: Session, known: Frontier | None) -> Frontier:
-    """The edge that the head names: the one remembered, or read and checked."""
-    head = session.one(_SQL["head"]) or (0, Frontier().root())
+def _edge(session: Session, known: Frontier | None, found: tuple[Any, ...] | None) -> Frontier:
+    """The edge that the head found names: the one remembered, or read and checked."""
+    head = found or (0, Frontier().root())
     if known is None or (known.size, known.root()) != head:
         known = load(session)
     return known

@@ -96,7 +96,7 @@ class Session:
         self._lasts = False
         """Whether it may be gone by in this unit of work."""
         self._counted = False
-        self._cursors = [psycopg.RawCursor(connection) for _ in range(10)]
+        self._cursors: list[psycopg.RawCursor[tuple[Any, ...]]] = []
         self.shared = False
         """Whether the transaction is one of several use cases, without savepoints."""
         self._ahead: dict[tuple[str, ...], Any] = {}
@@ -142,6 +142,25 @@ class Session:
             self.failure = error
             raise
 
+    def together(
+        self, statements: Sequence[tuple[str, Sequence[Any]]]
+    ) -> list[psycopg.RawCursor[tuple[Any, ...]]]:
+        """Run statements in one round trip; a cursor for each, with what it gave.
+
+        After one that fails the server runs none of those behind it.
+        """
+        while len(self._cursors) < len(statements):
+            self._cursors.append(psycopg.RawCursor(self.connection))
+        used = self._cursors[: len(statements)]
+        try:
+            with self.connection.pipeline():
+                for cursor, (sql, params) in zip(used, statements, strict=True):
+                    cursor.execute(sql, params, prepare=True, binary=True)
+        except psycopg.Error as error:
+            self.failure = error
+            raise
+        return used
+
     def control(self, statements: str) -> Any:
         """Run statements without parameters in one go; first column of the last row, if any."""
         row = self.control_row(statements)
@@ -186,22 +205,23 @@ class Session:
             ("subject", one.workflow, one.subject) for one in asked if one.subject is not None
         }
         keys = sorted(self.advisory(*value) for value in values)
-        begin, standing, stands, locks, look, *_ = self._cursors
-        with self.connection.pipeline():
-            begin.execute(_BEGIN, prepare=True)
-            standing.execute(_HOLD_STANDING, prepare=True)
-            stands.execute(_STANDS, prepare=True, binary=True)
-            if keys:
+        columns = (
+            words([one.workflow for one in asked]),
+            words([one.submitter for one in asked]),
+            texts([one.key for one in asked]),
+            texts([one.subject for one in asked]),
+        )
+        _, _, stands, _, look = self.together(
+            [
+                (_BEGIN, ()),
+                (_HOLD_STANDING, ()),
+                (_STANDS, ()),
                 # In one order for all, so that no two of them wait for each other.
-                locks.execute(_ADVISORIES, (numbers(keys),), prepare=True, binary=True)
-            # A statement of its own: it sees what was committed before the locks were had.
-            columns = (
-                words([one.workflow for one in asked]),
-                words([one.submitter for one in asked]),
-                texts([one.key for one in asked]),
-                texts([one.subject for one in asked]),
-            )
-            look.execute(_LOOK, columns, prepare=True, binary=True)
+                (_ADVISORIES, (numbers(keys),)),
+                # A statement of its own: it sees what was committed before the locks were had.
+                (_LOOK, columns),
+            ]
+        )
         self._held.update(dict.fromkeys(values))
         for place, used, unsettled, key, made_at in look.fetchall():
             one = asked[place - 1]
@@ -256,7 +276,7 @@ class Session:
             self.failure = error
             raise
 
-    def _waiting(self) -> list[tuple[str, list[bytes]]]:
+    def _waiting(self) -> list[tuple[str, Sequence[Any]]]:
         """The inserts of the rows that wait, in an order that others' references allow."""
         waiting = sorted(self._rows.items(), key=lambda item: item[0].rank)
         self._rows.clear()
@@ -264,12 +284,7 @@ class Session:
 
     def commit_shared(self, last: str, params: Sequence[Any]) -> str:
         """Send what waits, then `last`, and commit; what the server called the commit."""
-        *inserts, stage, commit = self._cursors
-        with self.connection.pipeline():
-            for cursor, (sql, given) in zip(inserts, self._waiting(), strict=False):
-                cursor.execute(sql, given, prepare=True, binary=True)
-            stage.execute(last, params, prepare=True, binary=True)
-            commit.execute("COMMIT", prepare=True)
+        *_, commit = self.together([*self._waiting(), (last, params), ("COMMIT", ())])
         return commit.statusmessage or ""
 
     # ------------------------------------------------------------------ what is known

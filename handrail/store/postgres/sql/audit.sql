@@ -25,8 +25,9 @@ SELECT coalesce((SELECT idx + 1 FROM audit_entries ORDER BY idx DESC LIMIT 1), 0
 -- name: unstage
 DELETE FROM audit_stage WHERE ticket = ANY ($1);
 
--- name: copy_entries
-COPY audit_entries (idx, leaf, nodes, body) FROM STDIN (FORMAT binary);
+-- name: add_entries
+INSERT INTO audit_entries (idx, leaf, nodes, body)
+SELECT * FROM unnest($1::bigint[], $2::bytea[], $3::bytea[], $4::bytea[]);
 
 -- name: size
 SELECT coalesce((SELECT idx + 1 FROM audit_entries ORDER BY idx DESC LIMIT 1), 0);
