@@ -12,14 +12,14 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.reader import ReaderError
 
 from handrail.model.errors import Mistake
+
+if TYPE_CHECKING:
+    from ruamel.yaml.error import MarkedYAMLError
 
 MAX_BYTES = 256 * 1024
 """Largest policy file, bytes."""
@@ -151,6 +151,11 @@ def read(
         found = _quickly(path, raw, rewritten)
         if found is not None:
             return found, text, []
+    # Only a file in doubt needs it: every start would have to load it.
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
+    from ruamel.yaml.reader import ReaderError
+
     builder = _Builder(path, raw, rewritten)
     root: Node | None = None
     try:
