@@ -21,7 +21,7 @@ from handrail.flow.look import load
 from handrail.flow.ports import Ports
 from handrail.flow.records import handles_of
 from handrail.flow.reverse import reversal_of
-from handrail.flow.who import decision_thing, enter, get_filed, get_review
+from handrail.flow.who import decision_thing, enter, get_filed, get_review, no_decision
 from handrail.model.commands import (
     CastVote,
     DecisionView,
@@ -37,7 +37,7 @@ from handrail.model.feedback import Feedback
 from handrail.model.modes import Lane, Mode, ReviewKind, ReviewStatus, Said
 from handrail.model.outcome import Outcome
 from handrail.model.people import Actor, Person, folded
-from handrail.model.review import Card
+from handrail.model.review import Card, Review
 from handrail.ports import Filed, Transaction
 
 MOST = 1000
@@ -83,7 +83,7 @@ def _known(tx: Transaction, ports: Ports, filed: Filed, who: Who) -> Known:
     review = tx.reviews.get(filed.review_id) if filed.review_id else None
     person = who.person
     known = Known(
-        thing=decision_thing(tx, ports, filed, who),
+        thing=_thing(tx, ports, filed, review, who),
         decision=filed.decision,
         ruling=filed.ruling,
         outcome=shown_outcome(tx, outcome) if outcome is not None and outcome.released else None,
@@ -104,6 +104,23 @@ def _known(tx: Transaction, ports: Ports, filed: Filed, who: Who) -> Known:
         votes=tuple(tx.reviews.votes(review.id, review.round)),
         holders=tuple(names.get(seat.holder, seat.holder) for seat in seats),
         mine=tx.reviews.seat(review.id, review.round, person.id) if person is not None else None,
+    )
+
+
+def _thing(tx: Transaction, ports: Ports, filed: Filed, review: Review | None, who: Who) -> Thing:
+    """A decision as access asks about it in order to show it.
+
+    Who reads every decision of a workflow is asked for no tie, and of what is not open nothing is
+    kept from them: then nobody has to look up who was asked and who voted.
+    """
+    if review is None or review.status is ReviewStatus.OPEN or not may(who, "decisions.read"):
+        return decision_thing(tx, ports, filed, who)
+    decision = filed.decision
+    return Thing(
+        absent=no_decision(decision.id),
+        workflow=decision.workflow,
+        submitters=(decision.submitter,),
+        requesters=() if decision.requester is None else (decision.requester,),
     )
 
 

@@ -464,6 +464,11 @@ class StoreContract:
         assert find(workflow="w1") == wanted(lambda n: n % 2 == 1)
         assert find(workflow="w1", lane="pass") == wanted(lambda n: n % 2 == 1 and n % 5 == 0)
         assert find(lane="pass") == wanted(lambda n: n % 5 == 0)
+        ended = wanted(lambda n: n % 2 == 1 and n % 3 == 0 and n % 5 != 0)
+        assert find(workflow="w1", lane="hold", state="done") == ended
+        assert find(workflow="w1", lane="hold", state="done", limit=2) == ended[:2]
+        assert find(workflow="w1", lane="hold", state="done", submitter="bot9") == [9]
+        assert find(workflow="w1", lane="hold", state="done", before=made[9].id) == [3]
         assert find(state="done") == wanted(lambda n: n % 3 == 0)
         assert find(state="open") == wanted(lambda n: n % 3 != 0)
         assert find(state="open", workflow="w0", lane="hold", before=made[20].id) == wanted(

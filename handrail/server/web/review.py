@@ -37,12 +37,12 @@ from handrail.model.versions import POLICY_CHANGE
 from handrail.review.quorum import in_words
 from handrail.server.web.paper import is_long
 from handrail.server.web.queue import AHEAD, can_undo, queue_of, undo_of
-from handrail.server.web.site import Answer, Asked, Page, Site, Visit, text_of, to
+from handrail.server.web.site import Answer, Asked, Page, Site, Visit, text_of, to, wants_json
 
 LEASE = 60.0
 """Seconds a seat is kept. A page takes one once it is painted, and renews it while in view."""
 SIMILAR = 100
-"""Held decisions of the workflow among which similar ones are counted."""
+"""Held decisions of the workflow that ended last, among which similar ones are counted."""
 SNOOZES = (900, 3600, 14400, 86400)
 ACTS = (CastVote, Escalate, Ask, Snooze, Assign, Comment)
 
@@ -122,7 +122,8 @@ def handlers(site: Site) -> list[HTTPRouteHandler]:
         def do(visit: Visit, form: Mapping[str, str]) -> tuple[str, Any]:
             entered.update(form)
             command = vote_of(visit.ask(GetReview(review_id=review_id)), form)
-            following = queue_of(visit, AHEAD).after(review_id)
+            # A script knows what follows; only a page without one is led on.
+            following = None if wants_json(request) else queue_of(visit, AHEAD).after(review_id)
             voted: Voted = visit.ask(command)
             did = command.said if voted.decided else "waits"
             was = review_id if voted.undo_until else None
@@ -300,7 +301,9 @@ def similar_to(visit: Visit, card: Card) -> dict[str, int]:
     rules = {str(rule.get("rule")) for rule in card.rules}
     if not rules or not visit.may(ListDecisions):
         return {}
-    found = visit.ask(ListDecisions(workflow=card.workflow, lane="hold", limit=SIMILAR))
+    found = visit.ask(
+        ListDecisions(workflow=card.workflow, lane="hold", state="done", limit=SIMILAR)
+    )
     return dict(
         Counter(
             view.outcome.verdict.value

@@ -8,6 +8,7 @@ from typing import Any
 from handrail.model.decision import Decision
 from handrail.model.decoding import decoder
 from handrail.model.errors import Conflict, NotFound
+from handrail.model.modes import Lane
 from handrail.model.people import folded
 from handrail.model.ruling import Ruling
 from handrail.ports import Filed, Past, StateRow
@@ -255,6 +256,9 @@ class PostgresDecisions:
         elif state == "open":
             name, lead = "find_open", None
             del asked["settled"]
+        elif workflow is not None and lane == Lane.HOLD and state == "done":
+            name, lead = "find_ended", "workflow"
+            asked = {"workflow": workflow, "submitter": submitter}
         elif workflow is not None:
             name, lead = "find_by_workflow", "workflow"
         else:

@@ -10,6 +10,7 @@ import apsw
 from handrail.model.decision import Decision
 from handrail.model.decoding import decoder
 from handrail.model.errors import Conflict, NotFound
+from handrail.model.modes import Lane
 from handrail.model.people import folded
 from handrail.model.ruling import Ruling
 from handrail.ports import Filed, Past, StateRow
@@ -209,6 +210,8 @@ class SqliteDecisions:
             name = "find_by_requester"
         elif state == "open":
             name = "find_open"
+        elif workflow is not None and lane == Lane.HOLD and state == "done":
+            name = "find_ended"
         elif workflow is not None:
             name = "find_by_workflow"
         else:

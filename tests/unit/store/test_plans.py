@@ -56,6 +56,7 @@ PLANS = {
     "decisions.find_by_requester": "decisions by decisions_requester (requester=? AND seq<?)",
     "decisions.find_by_subject": "decisions by decisions_subject (subject=? AND seq<?)",
     "decisions.find_by_workflow": "decisions by decisions_workflow (workflow=? AND seq<?)",
+    "decisions.find_ended": "decisions by decisions_ended (workflow=? AND seq<?)",
     "decisions.find_in_doubt": (
         "decisions by id (id=? AND rowid<?); grants by grants_state (state=?); sort"
     ),

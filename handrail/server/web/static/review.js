@@ -69,6 +69,15 @@ function painted() {
   if (card.status === "open" && card.decides) {
     sitting = new Promise((done) => setTimeout(() => sit(shown).then(done, () => done(null)), SIT));
   }
+  afterPaint(() => { if (shown === card) fetchAhead(); });
+}
+
+// What can wait until the card is on the screen: its pages are read while the person reads.
+function afterPaint(work) {
+  requestAnimationFrame(() => setTimeout(work));
+}
+
+function fetchAhead() {
   for (const review of upcoming().slice(0, AHEAD)) prefetch(review);
 }
 
@@ -168,8 +177,8 @@ async function go(path, { push = true, fresh = false, keep = false } = {}) {
   main.replaceChildren(...document.adoptNode(page.getElementById("main")).childNodes);
   document.title = page.title;
   if (push) history.pushState(null, "", path);
-  scrollTo(0, 0);
   painted();
+  scrollTo(0, 0);
   document.getElementById("what").focus({ preventScroll: true });
 }
 
@@ -205,7 +214,9 @@ async function happened(events) {
   for (const event of events) pages.delete(event.review);
   const mine = events.filter((event) => event.review === card.review)
     .filter((event) => !(token && event.type === "review.claimed"));
-  const others = events.some((event) => event.type.startsWith("review.") && event.review !== card.review);
+  // What was decided here is known here.
+  const others = events.some((event) => event.type.startsWith("review.")
+    && event.review !== card.review && !left.has(event.review));
   if ((mine.length || others) && !sending.size) {
     const before = card;
     let page;
@@ -226,7 +237,7 @@ async function happened(events) {
     }
     if (mine.length && seatless) sitting = sit(card);
   }
-  for (const review of upcoming().slice(0, AHEAD)) prefetch(review);
+  fetchAhead();
 }
 
 // ---------------------------------------------------------------------------- keys and buttons

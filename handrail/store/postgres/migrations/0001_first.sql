@@ -30,6 +30,7 @@ CREATE INDEX decisions_workflow ON decisions (workflow, (seq + 0));
 CREATE INDEX decisions_subject ON decisions (subject, (seq + 0)) WHERE subject IS NOT NULL;
 CREATE INDEX decisions_review ON decisions (review_id, (seq + 0)) WHERE review_id IS NOT NULL;
 CREATE INDEX decisions_open ON decisions ((seq + 0)) WHERE NOT settled;
+CREATE INDEX decisions_ended ON decisions (workflow, (seq + 0)) WHERE settled AND lane = 'hold';
 CREATE INDEX decisions_open_subject ON decisions (workflow, subject, (seq + 0)) WHERE NOT settled;
 CREATE INDEX decisions_expiring ON decisions (expires_at, seq)
     WHERE NOT settled AND expires_at IS NOT NULL;

@@ -125,6 +125,12 @@ WHERE NOT settled AND seq + 0 < $1
     AND ($6::text IS NULL OR submitter = $6) AND ($7::text IS NULL OR requester = $7)
 ORDER BY seq + 0 DESC LIMIT $8;
 
+-- name: find_ended
+SELECT body, ruling, review_id, settled FROM decisions
+WHERE workflow = $1 AND settled AND lane = 'hold' AND seq + 0 < $2
+    AND ($3::text IS NULL OR submitter = $3)
+ORDER BY seq + 0 DESC LIMIT $4;
+
 -- name: find_by_workflow
 SELECT body, ruling, review_id, settled FROM decisions
 WHERE workflow = $1 AND seq + 0 < $2

@@ -23,6 +23,7 @@ CREATE INDEX decisions_workflow ON decisions (workflow, seq);
 CREATE INDEX decisions_subject ON decisions (subject, seq) WHERE subject IS NOT NULL;
 CREATE INDEX decisions_review ON decisions (review_id, seq) WHERE review_id IS NOT NULL;
 CREATE INDEX decisions_open ON decisions (seq) WHERE settled = 0;
+CREATE INDEX decisions_ended ON decisions (workflow, seq) WHERE settled = 1 AND lane = 'hold';
 CREATE INDEX decisions_open_subject ON decisions (workflow, subject, seq) WHERE settled = 0;
 CREATE INDEX decisions_expiring ON decisions (expires_at, seq)
     WHERE settled = 0 AND expires_at IS NOT NULL;

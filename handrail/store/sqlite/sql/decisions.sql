@@ -60,6 +60,12 @@ WHERE settled = 0 AND seq < :before
     AND (:requester IS NULL OR +requester = :requester)
 ORDER BY seq DESC LIMIT :limit;
 
+-- name: find_ended
+SELECT body, ruling, review_id, settled FROM decisions
+WHERE workflow = :workflow AND settled = 1 AND lane = 'hold' AND seq < :before
+    AND (:submitter IS NULL OR submitter = :submitter)
+ORDER BY seq DESC LIMIT :limit;
+
 -- name: find_by_workflow
 SELECT body, ruling, review_id, settled FROM decisions
 WHERE workflow = :workflow AND seq < :before

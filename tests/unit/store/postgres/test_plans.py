@@ -90,6 +90,7 @@ PLANS: dict[str, str] = {
     "decisions.find_by_subject": "decisions by decisions_subject (subject, seq)",
     "decisions.find_by_requester": "decisions by decisions_requester (requester, seq)",
     "decisions.find_open": "decisions by decisions_open (seq)",
+    "decisions.find_ended": "decisions by decisions_ended (workflow, seq)",
     "decisions.find_by_workflow": "decisions by decisions_workflow (workflow, seq)",
     "decisions.find_any": "decisions by decisions_pkey (seq)",
     "decisions.find_in_doubt": (
