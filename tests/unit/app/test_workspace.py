@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import stat
@@ -13,9 +14,19 @@ from handrail.app import LOCAL, Paths, Workspace, open_workspace
 from handrail.app.lock import OwnerLock, read_owner
 from handrail.app.workspace import MAX_SOCKET_PATH
 from handrail.audit.checkpoint import open_checkpoint
-from handrail.errors import BadInput, Refused, Unavailable
+from handrail.audit.proof import verify_proof
+from handrail.errors import BadInput, HandrailError, Refused, Unavailable
 from handrail.flow import accept_restore
-from handrail.model.commands import ListDecisions, Preview, Submit
+from handrail.model.commands import (
+    CastVote,
+    GetReview,
+    ListDecisions,
+    ListEntries,
+    Preview,
+    ProveEntry,
+    Submit,
+)
+from handrail.model.people import Actor
 from handrail.settings import Settings
 from tests.workspace import make_workspace
 
@@ -191,3 +202,28 @@ def test_connect_needs_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
     for token in ("é", "a\nb"):
         with pytest.raises(BadInput, match="is not plain text"):
             handrail.connect("https://handrail.example", token)
+
+
+@pytest.mark.ledger("R-032")
+def test_the_step_of_a_person_is_named_in_the_log_and_signed(folder: Path) -> None:
+    workspace = Workspace.own(folder)
+    assert workspace is not None
+    ann = Actor(name="ann@example.com", program=False)
+    with workspace:
+        call = workspace.service.call
+        facts = {"facts": {"order": "1"}, "proposal": {"amount": 500}}
+        ruling = call(Submit(workflow="refund", **facts), LOCAL)
+        digest = call(GetReview(review_id=ruling.review_id), ann).digest
+        call(CastVote(review_id=ruling.review_id, said="approve", card=digest), ann)
+        workspace.scheduler.checkpoint()
+        entries = [json.loads(text) for text in call(ListEntries(), LOCAL).entries]
+        [index] = [at for at, entry in enumerate(entries) if entry["type"] == "vote.cast"]
+        person = workspace.store.read(lambda tx: tx.people.get(entries[index]["actor"]))
+        assert person is not None and person.handle == "ann@example.com"
+        assert entries[index]["review"] == ruling.review_id
+        proof = call(ProveEntry(index=index), LOCAL)
+        keys = [workspace.signer.key.verifier]
+        assert verify_proof(proof.proof.encode(), proof.entry.encode(), keys).size > index
+        other = proof.entry.replace(person.id, person.id[:-1] + "0").encode()
+        with pytest.raises(HandrailError):
+            verify_proof(proof.proof.encode(), other, keys)

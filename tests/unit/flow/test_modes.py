@@ -416,3 +416,22 @@ def test_a_card_gives_its_reasons_or_says_that_there_are_none(world: World) -> N
     assert "edge-case, medium: 140" in shown(card), "the rule, and the value that made it fire"
     bare = msgspec.structs.replace(card, why=(), rules=(), unknown=())
     assert "no reason is stored" in shown(bare)
+
+
+@pytest.mark.ledger("A-113")
+def test_what_is_of_a_high_tier_takes_a_second_person(world: World) -> None:
+    text = CAUSES.replace("rules:\n", """\
+rules:
+  - matrix: size
+    columns: [amount >, then, approve]
+    rows: [[10000, in_the_loop, [{any: 2, of: team:ops}]], [1000, in_the_loop, [team:ops]]]
+""")  # fmt: skip
+    start(world, text)
+    world.register(ann=("team:ops",), bob=("team:ops",))
+    facts = {"age": 40}
+    low = ask(world, "causes", "low", facts=facts, proposal={"amount": 2000}, confidence=0.9)
+    assert world.vote(low, "approve", "ann").decided
+    high = ask(world, "causes", "high", facts=facts, proposal={"amount": 20000}, confidence=0.9)
+    assert not world.vote(high, "approve", "ann").decided
+    assert world.outcome(high) is None
+    assert world.vote(high, "approve", "bob").decided

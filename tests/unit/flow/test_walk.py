@@ -130,6 +130,15 @@ def test_a_repeat_gets_the_first_ruling_even_after_a_policy_change(world: World)
         world.submit(21, key="k1")
 
 
+def test_a_key_is_one_decision_for_a_month_and_longer(world: World) -> None:
+    first = world.submit(20, key="k")
+    world.after(31 * 24 * 3600)
+    assert world.submit(20, key="k") == first
+    with pytest.raises(Conflict) as caught:
+        world.submit(30, key="k")
+    assert caught.value.winner == {"decision_id": first.decision_id}
+
+
 def test_an_edit_past_the_next_rule_needs_its_approval(world: World) -> None:
     world.register(ann=("team:refunds",), dora=("role:director",))
     ruling = world.submit(200)
