@@ -119,8 +119,15 @@ PYTEST = $(BIN)/python -m pytest
 test: $(BIN)/.dev
 	@$(PYTEST) -n $(WORKERS) --dist worksteal $(ARGS)
 
-.PHONY: check format lint imports types words deps fast
-check: format lint imports types words deps fast
+.PHONY: check static format lint imports types words deps fast
+check: $(BIN)/.dev
+	@$(MAKE) --no-print-directory -j$(STATIC) $(SYNC) static
+	@$(MAKE) --no-print-directory fast
+
+# Side by side, and what each says stays together where make can do that.
+STATIC ?= 3
+SYNC = $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
+static: format lint imports types words deps
 
 format: $(BIN)/.dev
 	@$(BIN)/ruff format --check .
@@ -141,7 +148,7 @@ deps: $(BIN)/.dev
 	@$(BIN)/deptry handrail
 
 fast: $(BIN)/.dev
-	@$(PYTEST) -n $(WORKERS) --dist worksteal -q -m "not slow" $(ARGS)
+	@$(PYTEST) -n $(WORKERS) --dist worksteal -q -m "not slow" --hypothesis-profile=quick $(ARGS)
 
 .PHONY: fix
 fix: $(BIN)/.dev

@@ -18,6 +18,9 @@ from tests import postgres
 hypothesis.settings.register_profile(
     "patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
+hypothesis.settings.register_profile(
+    "quick", hypothesis.settings.get_profile("patient"), max_examples=20
+)
 hypothesis.settings.load_profile("patient")
 
 # A job in the background is deaf to Ctrl-C, and one under nohup to the end of its terminal. Being
@@ -60,11 +63,20 @@ def required() -> set[str]:
 SLOW = frozenset({"acceptance", "browser", "docs", "faults", "statistics"})
 """Folders whose tests start programs, browsers or many rounds: left out of the fast loop."""
 
+HEAVY = frozenset({"data", "postgres"})
+"""Parts that make a test slow: databases that are started, and files as large as real ones are."""
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """The fast loop does not even read what it leaves out."""
+    quick = config.option.markexpr == "not slow"
+    return True if quick and collection_path.name in SLOW and collection_path.is_dir() else None
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         asks = {part for mark in item.iter_markers("needs") for part in mark.args}
-        if SLOW & set(item.path.relative_to(ROOT).parts) or "postgres" in asks:
+        if SLOW & set(item.path.relative_to(ROOT).parts) or HEAVY & asks:
             item.add_marker("slow")
 
 

@@ -47,6 +47,7 @@ def copy(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("room", "line", "broken"),
     [

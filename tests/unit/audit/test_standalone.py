@@ -97,6 +97,7 @@ def tampered(log: Log) -> Iterator[tuple[str, dict[str, bytes]]]:
     yield "outside the profile", other.export()
 
 
+@pytest.mark.slow
 def test_it_agrees_with_the_room(log: Log, tmp_path: Path) -> None:
     keys = [KEY.verifier]
     anchors = [("anchor", log.checkpoints[8])]

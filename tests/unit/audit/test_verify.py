@@ -67,6 +67,7 @@ def test_what_an_export_holds(log: Log) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_every_changed_byte_of_an_export_is_named(log: Log) -> None:
     """Each byte of each file in turn: the file is named, and for entries the exact index."""
     files = log.export(prove=[4])

@@ -510,6 +510,7 @@ def test_gate_submits_the_same_key_with_other_content_as_a_bad_row(
     assert bad["key"] == "o1"
 
 
+@pytest.mark.slow
 def test_an_interrupted_gate_leaves_no_half_file_and_goes_on_where_it_was(
     line: Line, tmp_path: Path
 ) -> None:

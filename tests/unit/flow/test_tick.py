@@ -85,7 +85,7 @@ def test_moments(every: str, now: str, last: str, next_: str) -> None:
                      "week sunday 01:30 America/New_York", "month 29 12:00 Asia/Kathmandu"]),
     st.integers(at("2020-01-01T00:00:00Z"), at("2040-01-01T00:00:00Z")),
 )  # fmt: skip
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=settings().max_examples * 3, deadline=None)
 def test_moments_follow_one_another_without_a_gap(every: str, now: int) -> None:
     made = parse(every)
     assert made is not None

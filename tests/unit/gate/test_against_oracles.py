@@ -258,7 +258,7 @@ FACTS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=settings().max_examples * 3 // 2, deadline=None)
 @given(
     st.lists(
         conditions().filter(lambda e: reads_a_field(e) and not divides_numbers_by_zero(e)),
@@ -275,7 +275,7 @@ def test_agrees_with_a_naive_three_valued_evaluator(
         assert ours(policy, facts) == [naive(e, facts) for e in expressions], facts
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=settings().max_examples * 3 // 5, deadline=None)
 @given(conditions().filter(lambda e: reads_a_field(e) and not divides_numbers_by_zero(e)), FACTS)
 def test_a_fired_rule_names_comparisons_that_hold(expression: Expr, facts: Facts) -> None:
     policy = compiled([expression], text)

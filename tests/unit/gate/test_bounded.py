@@ -137,6 +137,7 @@ def test_deep_and_long_conditions_are_bounded(policy: Any, name: str) -> None:
     assert len(made.generated_source()) < 1_000 * (made.cost if "l," not in when else 60)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("same_kind", [True, False])
 def test_a_thousand_rules_are_bounded(policy: Any, same_kind: bool) -> None:
     rules = "".join(

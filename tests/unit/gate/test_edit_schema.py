@@ -257,7 +257,7 @@ _RULES = st.dictionaries(
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=settings().max_examples * 3 // 2)
 @given(rules=_RULES, value=_NUMBERS.filter(lambda value: value >= 0))
 def test_it_says_what_the_library_says_of_exact_numbers(
     rules: dict[str, Decimal], value: Decimal

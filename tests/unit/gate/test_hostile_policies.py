@@ -299,6 +299,7 @@ def test_what_is_over_a_limit_is_refused_with_a_sentence(limit: str) -> None:
     assert all(str(mistake) for mistake in mistakes)
 
 
+@pytest.mark.slow
 def test_a_list_of_ten_megabytes_and_ten_thousand_rules_are_refused() -> None:
     assert "has 10,000,000 bytes" in told(
         FIELDS + "lists: {a: {file: ten-mb.csv}}\n", read_file=FILES.__getitem__

@@ -271,7 +271,7 @@ wire = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=settings().max_examples * 2, deadline=None)
 @given(
     st.fixed_dictionaries(
         {"id": st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=5)},

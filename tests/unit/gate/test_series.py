@@ -78,7 +78,7 @@ ALL = """\
 
 
 @given(NUMBERS, st.randoms(use_true_random=False))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=settings().max_examples * 3 // 5, deadline=None)
 def test_every_function_is_exact(numbers: list[int], chance: random.Random) -> None:
     told = Told(ALL)
     now = at("2026-11-21T08:00:00+00:00")
@@ -185,7 +185,7 @@ def test_a_sketch_counts_different_values_within_its_error() -> None:
 @given(
     st.lists(st.floats(0, 1), min_size=1, max_size=400), st.sampled_from(["0.05", "0.5", "0.95"])
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=settings().max_examples * 3 // 5, deadline=None)
 def test_a_quantile_is_at_most_a_bin_off(numbers: list[float], share: str) -> None:
     told = Told(f"  cut: {{quantile: {share}, of: risk, over: events:s, between: [0, 1], "
                 "window: 24h}\n")  # fmt: skip

@@ -210,6 +210,7 @@ def test_hostile_files_end_in_mistakes(text: str) -> None:
     assert 0 < len(found) <= 2 * source.MAX_MISTAKES + 5
 
 
+@pytest.mark.slow
 def test_many_unknown_names_stay_bounded() -> None:
     fields = "\n".join(f"  field_number_{n}: int" for n in range(480))
     rules = "\n".join(f"  - {{id: r{n}, when: fieldd_numberr_{n}x > 1}}" for n in range(900))
@@ -217,13 +218,17 @@ def test_many_unknown_names_stay_bounded() -> None:
     assert 100 < len(found) <= source.MAX_MISTAKES
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(
+    max_examples=settings().max_examples * 3 // 2,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 @given(st.text(max_size=200) | st.binary(max_size=200))
 def test_check_never_raises(text: str | bytes) -> None:
     assert gate.check(text)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=settings().max_examples * 3 // 2, deadline=None)
 @given(st.data())
 def test_check_never_raises_on_mangled_policies(data: st.DataObject) -> None:
     from handrail import packs
