@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -590,6 +590,25 @@ class Plan:
         if kind == "decimal":
             return lambda number: Decimal(number).scaleb(-places)
         return lambda value: value
+
+    def records(
+        self, frame: pl.DataFrame
+    ) -> Iterator[tuple[tuple[Any, ...], float | None, dict[str, Any]]]:
+        """(slots of the record, confidence, aggregates) of each row of a typed frame."""
+        symbols = self.draft.scope.symbols
+        turns = [
+            (at, self._to_python(symbols[f.name]))
+            for at, f in enumerate(self._base)
+            if f.kind == "decimal" or f.of == "decimal"
+        ]
+        width = len(self._base)
+        names = [made.name for made in self.draft.aggregates]
+        for cells in frame.select(self.columns).iter_rows():
+            slots = list(cells[:width])
+            for at, turn in turns:
+                if slots[at] is not None:
+                    slots[at] = turn(slots[at])
+            yield tuple(slots), cells[width], dict(zip(names, cells[width + 1 :], strict=True))
 
     # ---------------------------------------------------------------------- running
 

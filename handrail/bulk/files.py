@@ -50,6 +50,8 @@ class Batch:
     """The rows that wait for a person, whole."""
     lines: Callable[[], Iterator[tuple[dict[str, Any], dict[str, Any]]]]
     """The values and the results (`RESULTS`) of every row."""
+    cells: Callable[[], Iterator[tuple[Sequence[Any], Sequence[Any]]]]
+    """The same without their names: the values in the order of the headers of the file."""
     frame: Callable[[], Any]
     """The same as a Polars frame."""
 
@@ -90,12 +92,12 @@ def batches(
     if plan.source.format == "parquet":
         done = skip
         for frame in parquet_frames(plan.source.path, size or BATCH, skip, progress):
-            yield _of_columns(gate.judge(frame, now=now, first=done + 1))
+            yield _of_columns(gate.judge(frame, now=now, first=done + 1), frame.iter_rows)
             done += frame.height
         return
     cells = islice(csv_cells(plan.source, progress), skip, None)
     while part := list(islice(cells, size or BATCH)):
-        yield _of_columns(_judge_cells(gate, part, now))
+        yield _of_columns(_judge_cells(gate, part, now), _Evened(part, plan.source.headers))
 
 
 def _judge_cells(gate: FrameGate, part: list[Cells], now: int) -> Judgement:
@@ -135,6 +137,10 @@ def _of_rows(batch: list[Judged], headers: Sequence[str]) -> Batch:
         bad=[one.bad for one in batch if one.bad is not None],
         held=lambda: (one for one in batch if one.ruling is not None and _held(one)),
         lines=lambda: ((one.row.values, found_of(one)) for one in batch),
+        cells=lambda: (
+            ([one.row.values.get(header) for header in headers], list(found_of(one).values()))
+            for one in batch
+        ),
         frame=frame,
     )
 
@@ -143,11 +149,30 @@ def _held(judged: Judged) -> bool:
     return judged.ruling is not None and str(judged.ruling.lane) == "hold"
 
 
-def _of_columns(made: Judgement) -> Batch:
+class _Evened:
+    """The cells of rows of a CSV file, as many in each as the file has headers."""
+
+    def __init__(self, part: list[Cells], headers: Sequence[str]) -> None:
+        self._part = part
+        self._width = len(headers)
+
+    def __call__(self) -> Iterator[Sequence[Any]]:
+        width = self._width
+        for row in self._part:
+            cells = row.cells
+            if len(cells) == width:
+                yield cells
+            else:
+                yield [*cells[:width], *([None] * (width - len(cells)))]
+
+
+def _of_columns(made: Judgement, rows: Callable[[], Iterator[Sequence[Any]]]) -> Batch:
+    def results() -> Iterator[Sequence[Any]]:
+        return zip(*(series.to_list() for series in made.results()), strict=True)
+
     def lines() -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-        found = zip(*(series.to_list() for series in made.results()), strict=True)
-        for at, results in enumerate(found):
-            yield made.row(at).values, dict(zip(RESULTS, results, strict=True))
+        for at, found in enumerate(results()):
+            yield made.row(at).values, dict(zip(RESULTS, found, strict=True))
 
     return Batch(
         rows=made.height,
@@ -155,6 +180,7 @@ def _of_columns(made: Judgement) -> Batch:
         bad=[made.bad[at] for at in sorted(made.bad)],
         held=lambda: (made.judged(at) for at in made.held.arg_true().to_list()),
         lines=lines,
+        cells=lambda: zip(rows(), results(), strict=True),
         frame=lambda: made.frame.with_columns(made.results()),
     )
 
@@ -238,17 +264,16 @@ class Parts:
 
     def _write(self, file: IO[str], batch: Batch, *, first: bool) -> None:
         if self.form == "jsonl":
-            for values, found in batch.lines():
-                row = {**values, **found}
-                file.write(json.dumps(row, ensure_ascii=False, default=str) + "\n")
+            names = (*self.headers, *RESULTS)
+            encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
+            for cells, found in batch.cells():
+                file.write(encode(dict(zip(names, (*cells, *found), strict=True))) + "\n")
             return
         mark = "\t" if self.output.suffix.lower() == ".tsv" else ","
         writer = csv.writer(file, delimiter=mark, lineterminator="\n")
         if first:
             writer.writerow([*self.headers, *RESULTS])
-        for values, found in batch.lines():
-            cells = [values.get(header) for header in self.headers]
-            writer.writerow([*cells, *(joined(found[name]) for name in RESULTS)])
+        writer.writerows((*cells, *map(joined, found)) for cells, found in batch.cells())
 
     def finish(self, bad_path: Path) -> None:
         """Put the parts together under the names people know, and take the folder away."""

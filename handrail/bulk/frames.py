@@ -23,6 +23,7 @@ from handrail.bulk.write import RESULTS, why_of
 from handrail.gate import Policy, load
 from handrail.model.errors import BadInput
 from handrail.model.modes import OnUnknown
+from handrail.model.policy import Record
 from handrail.packs.checks import CHECKS
 
 BAD = "bad"
@@ -86,6 +87,7 @@ class FrameGate:
                 trials={},
                 doubt=None,
             )
+            typed_frame = None
         else:
             read = typed.read(
                 self.policy,
@@ -101,7 +103,7 @@ class FrameGate:
             alone = self._keys(frame, alone)
             if problems:
                 alone = alone.scatter(sorted(problems), True)
-        made = Judgement(self, frame, outcomes, row, now)
+        made = Judgement(self, frame, outcomes, row, now, typed_frame)
         if alone.any():
             made.alone(alone)
         return made
@@ -130,6 +132,7 @@ class Judgement:
         outcomes: Outcomes,
         row: Callable[[int], Row],
         now: int,
+        typed_frame: pl.DataFrame | None = None,
     ) -> None:
         self.gate = gate
         self.frame = frame
@@ -144,6 +147,7 @@ class Judgement:
         self.row = row
         """The row at a place, as the row path reads it."""
         self._now = now
+        self._typed = typed_frame
         self._alone: dict[int, Judged] = {}
 
     @property
@@ -217,17 +221,40 @@ class Judgement:
 
     def whys(self) -> pl.Series:
         """One sentence a row: why passed, held or refused, or why bad."""
-        said = self._any(self.fired) | self._any(self.unknown) | (self.rank == _BAD_RANK)
         draft = self.gate.policy.draft
+        ignored = {rule.id for rule in draft.rules if rule.on_unknown is OnUnknown.IGNORE}
+        unknown = {rule: mask for rule, mask in self.unknown.items() if rule not in ignored}
+        said = self._any(self.fired) | self._any(unknown) | (self.rank == _BAD_RANK)
         if draft.tiers is not None:
             said = said | True
         plain = pl.Series([f"No rule fired; otherwise {self.gate.policy.otherwise}"])
         whys = plain.new_from_index(0, self.height)
         places = said.arg_true().to_list()
         if places:
-            words = [why_of(self.judged(at)) for at in places]
+            words = self._words(places)
             whys = whys.scatter(places, pl.Series(words, dtype=pl.String))
         return whys.alias(RESULTS[4])
+
+    def _words(self, places: list[int]) -> list[str]:
+        """The sentences of these rows, in their order."""
+        policy = self.gate.policy
+        if self._typed is None or any("object" in (f.kind, f.of) for f in policy.fields):
+            return [why_of(self.judged(at)) for at in places]
+        # What the columns were computed from is what the exact evaluator reads: no cell again.
+        records = self.gate.columns.records(
+            self._typed[[at for at in places if at not in self._alone]]
+        )
+        words = []
+        for at in places:
+            if at in self._alone:
+                words.append(why_of(self._alone[at]))
+                continue
+            slots, sure, totals = next(records)
+            record = Record(facts={}, proposal={}, slots=slots)
+            words.append(
+                policy.why(record, evaluated_at=self._now, confidence=sure, aggregates=totals)
+            )
+        return words
 
     def results(self, *, why: bool = True) -> list[pl.Series]:
         """The result columns, in their order."""

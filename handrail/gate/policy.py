@@ -485,6 +485,20 @@ class Policy:
         given = Given(evaluated_at, confidence, alternatives, checks or _EMPTY)
         return self._evaluate(record, decision_id, given, aggregates or _EMPTY, stopped, self._tail)
 
+    def why(
+        self,
+        record: Record,
+        *,
+        evaluated_at: int,
+        confidence: float | None = None,
+        aggregates: Mapping[str, Any] | None = None,
+    ) -> str:
+        """The sentence of the ruling that `evaluate` would give, without what made rules true."""
+        given = Given(evaluated_at, confidence)
+        return self._evaluate(
+            record, "", given, aggregates or _EMPTY, None, self._tail, telling=False
+        ).why
+
     def evaluate_case(self, record: Record, case: DraftCase) -> Ruling:
         """The ruling of a case, with the lists, tables, aggregates and checks that it gives.
 
@@ -661,7 +675,7 @@ class Policy:
                 rule = draft.rules[finding.rule]
                 row = rule.rows[finding.row]
                 if finding.unknown:
-                    self._unknown(rule, row, env, said)
+                    self._unknown(rule, row, env, said, telling)
                 else:
                     terms = program.terms[finding.place](fields, rest) if telling else ()
                     self._fire(rule, row, env, said, terms)
@@ -765,8 +779,13 @@ class Policy:
             said.fired.append(fired)
             said.act(rule.id, row)
 
-    def _unknown(self, rule: DraftRule, row: Row, env: list[Any], said: _Said) -> None:
-        missing, why = explain.missing(row.when, env, self._draft.scope)
+    def _unknown(
+        self, rule: DraftRule, row: Row, env: list[Any], said: _Said, telling: bool
+    ) -> None:
+        missing: tuple[str, ...] = ()
+        why = ""
+        if telling or rule.on_unknown is OnUnknown.HOLD:
+            missing, why = explain.missing(row.when, env, self._draft.scope)
         said.unknown.append(
             Unknown(rule=rule.id, missing=missing, why=why, acted=rule.on_unknown.value)
         )

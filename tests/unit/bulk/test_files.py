@@ -52,7 +52,16 @@ def everything(plan: Plan, *, columns: bool, size: int | None = None) -> dict[st
     held: list[Any] = []
     for batch in batches(plan, 7, columns=columns, size=size):
         tally.merge(batch.tally)
-        rows += [(dict(values), found) for values, found in batch.lines()]
+        lines = [(dict(values), found) for values, found in batch.lines()]
+        rows += lines
+        headers = plan.source.headers
+        bare = [(list(cells), list(found)) for cells, found in batch.cells()]
+        assert repr(bare) == repr(
+            [
+                ([values.get(header) for header in headers], list(found.values()))
+                for values, found in lines
+            ]
+        )
         bad += batch.bad
         held += [(one.row.number, one.submit) for one in batch.held()]
     return {"tally": tally.to_dict(), "rows": rows, "bad": bad, "held": held}
@@ -292,3 +301,14 @@ def test_kill_nine_loses_and_repeats_no_row(tmp_path: Path) -> None:
     bad = (tmp_path / "big.bad.jsonl").read_text().splitlines()
     assert len(bad) == found["bad"] == table["handrail_lane"].to_list().count("bad") > 200
     assert not counts.exists()
+
+
+def test_the_sentences_of_columns_are_those_of_the_evaluator(tmp_path: Path) -> None:
+    """Sentences are made from the typed columns, without reading a cell again."""
+    import benchmarks._gate_rules as rules  # the fifty realistic rules of the benchmarks
+
+    frame = rules.frame(600, 5, missing=0.04).drop("topics")
+    frame.write_parquet(tmp_path / "rows.parquet")
+    policy = gate.load(rules.policy(50), run_cases=False)
+    plan = plan_columns(policy, open_source(tmp_path / "rows.parquet"))
+    assert everything(plan, columns=True, size=250) == everything(plan, columns=False, size=250)
