@@ -66,8 +66,7 @@ def list_(ctx: typer.Context) -> None:
     shell = shell_of(ctx)
     with shell.open() as client:
         lines: list[PolicyLine] = shell.act(client, ListPolicies())
-    if shell.json:
-        shell.document(lines)
+    if shell.printed(lines):
         return
     if not lines:
         shell.say(f"there are no policies; write one into {POLICIES}/, or `handrail new` one")
@@ -134,8 +133,7 @@ def show(ctx: typer.Context, name: Annotated[str, _NAMED]) -> None:
         trying: list[TrialCount] = []
         if found.active:
             trying = shell.act(client, ListTrials(workflow=workflow))
-    if shell.json:
-        shell.document({**msgspec.to_builtins(found), "trials": trying})
+    if shell.printed({**msgspec.to_builtins(found), "trials": trying}):
         return
     state = "rules now" if found.active else "does not rule"
     since = (
@@ -184,9 +182,7 @@ def diff(
         found = _ask(shell, workflow, version, second or "active")
     else:
         found = _with_files(shell, old, new)
-    if shell.json:
-        shell.document(found)
-    else:
+    if not shell.printed(found):
         say_diff(shell, found)
 
 
@@ -322,8 +318,7 @@ def propose(
     )
     with shell.open() as client:
         made: Proposal = shell.act(client, command)
-    if shell.json:
-        shell.document(made)
+    if shell.printed(made):
         return
     say_diff(shell, made.diff)
     if made.active:
@@ -386,8 +381,7 @@ def apply(
     )
     with connect() as client:
         made: Proposal = client.call(command)
-    if shell.json:
-        shell.document(made)
+    if shell.printed(made):
         return
     say_diff(shell, made.diff)
     shell.say(f"{made.workflow}@{short(made.version)} rules now, approved at {visible(reference)}")
@@ -404,8 +398,7 @@ def trials(
     shell = shell_of(ctx)
     with shell.open() as client:
         found: list[TrialCount] = shell.act(client, ListTrials(workflow=name))
-    if shell.json:
-        shell.document(found)
+    if shell.printed(found):
         return
     if not found:
         shell.say(f"no rule of {name} is on trial; write `trial: true` into one")
@@ -446,8 +439,7 @@ def lists(
     shell = shell_of(ctx)
     with shell.open() as client:
         found: list[StoredList] = shell.act(client, ListLists(workflow=name))
-    if shell.json:
-        shell.document(found)
+    if shell.printed(found):
         return
     if not found:
         shell.say(f"{name} has no stored list; declare one with `lists: {{x: {{stored: true}}}}`")
@@ -510,9 +502,9 @@ def remove(
 def _change(shell: Shell, command: ProposeList) -> None:
     with shell.open() as client:
         made: ListProposal = shell.act(client, command)
-    if shell.json:
-        shell.document(made)
-    elif made.done:
+    if shell.printed(made):
+        return
+    if made.done:
         shell.say(f"{made.list} is changed (single person)")
     else:
         _say_asked(shell, made)
@@ -528,8 +520,7 @@ def history(
     shell = shell_of(ctx)
     with shell.open() as client:
         lines: list[HistoryLine] = shell.act(client, PolicyHistory(workflow=name, limit=limit))
-    if shell.json:
-        shell.document(lines)
+    if shell.printed(lines):
         return
     if not lines:
         shell.say(f"{name} has no history here; `handrail policy list` names those there are")

@@ -113,6 +113,12 @@ class Shell:
         """Print one JSON value on one line, ASCII only: safe on a terminal too."""
         print(json.dumps(msgspec.to_builtins(value, str_keys=True), ensure_ascii=True))
 
+    def printed(self, value: Any) -> bool:
+        """Print `value` as a document where programs asked for one; whether they did."""
+        if self.json:
+            self.document(value)
+        return self.json
+
     def complain(self, error: HandrailError) -> None:
         """Print an error for whoever called: one line a problem, or a problem document."""
         if self.json:

@@ -531,6 +531,7 @@ class Policy:
         rule without a finding is false. A matrix gives its first true row; where `on_unknown` is
         `ignore`, unknown rows before it too. Trial rules are named where they are true.
         """
+        # The lines up to the codes stand in `explained` too: a call between them costs 7 % of this.
         fields, rest, program = record.slots, self._tail, self._program
         if len(fields) != self._width:
             raise self._foreign(record)
