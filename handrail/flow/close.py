@@ -305,11 +305,17 @@ def start_round(tx: Transaction, old: Review, new: Review, following: Round, act
     )
 
 
-def seal_round(tx: Transaction, sealed: Round, body: bytes) -> str:
-    """Commitment to a round under the key of the decision that led its review then."""
-    filed = tx.decisions.get(sealed.ruling.decision_id)
-    if filed is None:
-        raise Conflict(f"the decision of {sealed.review} is gone; run `handrail audit verify`")
-    decision = filed.decision
+def seal_round(
+    tx: Transaction, sealed: Round, body: bytes, decision: Decision | None = None
+) -> str:
+    """Commitment to a round under the key of the decision that led its review then.
+
+    `decision` spares a look where the caller has it.
+    """
+    if decision is None:
+        filed = tx.decisions.get(sealed.ruling.decision_id)
+        if filed is None:
+            raise Conflict(f"the decision of {sealed.review} is gone; run `handrail audit verify`")
+        decision = filed.decision
     owner = owner_of(decision.workflow, decision.subject, decision.id)
     return commit(tx, owner, "round", body)

@@ -612,7 +612,7 @@ def _record_review(
         due=review.due,
         round=1,
         round_id=f"{review.id}/1",
-        commit=seal_round(tx, first, body),
+        commit=seal_round(tx, first, body, decision),
         behind=review.behind,
     )
     tx.outbox.add(

@@ -234,24 +234,32 @@ def _unreadable(error: MarkedYAMLError, text: str) -> tuple[str, str, str]:
     )
 
 
-_UNLIKE = re.compile(
-    r"""[\t\x85\u2028\u2029\ufeff] | ["']\s*:\S | [|>][-+0-9]*\# | (?:^|[\n\[{,-])\s*\?""",
-    re.VERBOSE,
+_UNLIKE = (
+    ("", re.compile(r"[\t\x85\u2028\u2029\ufeff]")),
+    (":", re.compile(r"""["']\s*:\S""")),
+    ("#", re.compile(r"[|>][-+0-9]*#")),
+    ("?", re.compile(r"(?:^|[\n\[{,-])\s*\?")),
 )
-"""Where YAML 1.1, which libyaml reads, may mean another than YAML 1.2: tabs and other line breaks,
-`"key":value`, a comment at a block's sign, and keys with `?`."""
+"""Where YAML 1.1, which libyaml reads, may mean another than YAML 1.2, each with a character it has
+to hold: tabs and other line breaks, `"key":value`, a comment at a block's sign, keys with `?`."""
 
 
 def _quickly(path: str, raw: dict[tuple[int, int], str], text: str) -> Node | None:
     """The root mapping by libyaml; None where there is any doubt."""
     loader = getattr(yaml, "CSafeLoader", None)
-    if loader is None or _UNLIKE.search(text):
+    if loader is None or any(sign in text and like.search(text) for sign, like in _UNLIKE):
         return None
     builder = _Builder(path, raw, text)
+    reading = None
     try:
-        root = builder.document(iter(yaml.parse(text, Loader=loader)))
+        reading = loader(text)
+        # As `yaml.parse`, which asks before each event whether there is one.
+        root = builder.document(iter(reading.get_event, None))
     except (_Stop, yaml.YAMLError, ValueError, OverflowError):
         return None
+    finally:
+        if reading is not None:
+            reading.dispose()
     return root if root is not None and root.kind == "map" and not builder.mistakes else None
 
 

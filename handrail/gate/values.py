@@ -172,6 +172,8 @@ def read_double(value: Any) -> float:
         return value
     if type(value) is int and -MAX_INT <= value <= MAX_INT:
         return float(value)
+    if type(value) is Decimal:  # as the cases of a policy file have it
+        return float(_exact(value))
     if isinstance(value, float):
         if not math.isfinite(value):
             raise Wrong(f"is {value!r}; expected a finite number")

@@ -88,8 +88,9 @@ class WritingLine(Line):
         if self.saved:
             self._raw("RELEASE use_case")
             self.saved = False
-        for table in self._tables:
-            table.kept = len(table.rows)
+        if not self._clean:
+            for table in self._tables:
+                table.kept = len(table.rows)
 
     def drop(self) -> None:
         """Rows of the use case that runs wait no longer."""
