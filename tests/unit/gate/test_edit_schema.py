@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from handrail import gate
+from handrail.gate.schema import MAX_PROBLEMS
 from handrail.model.errors import PolicyErrors
 from handrail.model.policy import BadRecord
 from tests.unit.gate.conftest import HEAD
@@ -280,3 +281,9 @@ def test_it_says_what_the_library_says_of_exact_numbers(
         assert not fits
     else:
         assert fits
+
+
+def test_an_edit_with_many_mistakes_names_the_first_of_them() -> None:
+    made = policy('properties: {tags: {items: {pattern: "^[a-z]+$"}, maxItems: 1000}}')
+    found = wrong(made, {"tags": [f"N{n}" for n in range(200)]})
+    assert len(found) == MAX_PROBLEMS

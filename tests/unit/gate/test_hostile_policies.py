@@ -32,6 +32,14 @@ def rule(when: str, more: str = "") -> str:
     return f"{FIELDS}{more}rules:\n  - id: r\n    when: {when}\n"
 
 
+def edits(keywords: str, parts: str = "") -> str:
+    """A policy whose schema of edits says this of its one field. `parts`: of its `$defs`."""
+    return (
+        f"{FIELDS}  edited: {{type: string, from: proposal}}\n"
+        f"review: {{edit: {{$defs: {{{parts}}}, properties: {{edited: {{{keywords}}}}}}}}}\n"
+    )
+
+
 def because(sentence: str) -> str:
     return rule("amount > 1") + f"    because: {sentence}\n"
 
@@ -267,6 +275,15 @@ OVER: dict[str, tuple[str, str]] = {
         + many(51, lambda n: f"  c{n}: {{run: a.b, reads: [text], gives: bool}}\n"),
         "51 checks",
     ),
+    "schema.MAX_VISITS": (edits("allOf: [" + "true, " * 20_000 + "]"), "at most 20,000"),
+    "schema.MAX_DEEP": (
+        edits(
+            '$ref: "#/$defs/d0"',
+            many(20, lambda n: f'd{n}: {{$ref: "#/$defs/d{n + 1}"}}, ') + "d20: {type: string}",
+        ),
+        "16 deep",
+    ),
+    "schema.MAX_PATTERN": (edits(f"pattern: {'a' * 1_001}"), "at most 1000 characters"),
     "series.MOST_BUCKETS": (
         FIELDS
         + "aggregates: {a: {count: decisions, over: decisions:submitted, window: 365d, "
@@ -279,6 +296,7 @@ OVER: dict[str, tuple[str, str]] = {
 TEXTS = {"person": "a" * 321, "text": "a" * 65_537, "tags": ["a"] * 1_001}
 ELSEWHERE = {
     "words.MAX_HITS": "test_words.py",
+    "schema.MAX_PROBLEMS": "test_edit_schema.py",
     "words.MAX_KEYWORDS": "test_words.py",
     "sentence.MAX_SHOWN_TEXT": "test_policy.py",
     "sentence.MAX_SHOWN_ITEMS": "test_policy.py",

@@ -120,7 +120,7 @@ N = "fields: {n: int, m: {type: int, optional: true}, p: {type: int, from: propo
         ("sampling: {spot_check: often}\n", "a share such as 2%"),
         ("review: {edit: [n]}\n", "which is a fact"),
         ("review: {edit: [q]}\n", "which is no field"),
-        ("review: {edit: {type: object}}\n", "not available yet"),
+        ("review: {edit: {type: object}}\n", "describes no fields"),
         ("review: {choices: [a, a]}\n", "each choice once"),
         ("review: {reasons: [a]}\n", "`{code: Words}`"),
         ("review: {undo: -5s}\n", "longer than 0"),
