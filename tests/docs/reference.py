@@ -84,8 +84,8 @@ def parameters(command: Any, known: set[str]) -> Iterator[str]:
 def wanted(parameter: Any) -> str:
     if parameter.metavar:
         return str(parameter.metavar)
-    kind = parameter.type_descriptor.annotation
-    return {int: "N", float: "NUMBER"}.get(kind, parameter.name.upper())
+    kind = parameter.type.name.partition(" ")[0]  # such as "integer range"
+    return {"integer": "N", "float": "NUMBER"}.get(kind, parameter.name.upper())
 
 
 def commands() -> str:
