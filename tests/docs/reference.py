@@ -84,8 +84,11 @@ def parameters(command: Any, known: set[str]) -> Iterator[str]:
 def wanted(parameter: Any) -> str:
     if parameter.metavar:
         return str(parameter.metavar)
-    kind = parameter.type.name.partition(" ")[0]  # such as "integer range"
-    return {"integer": "N", "float": "NUMBER"}.get(kind, parameter.name.upper())
+    kind = parameter.type.name  # such as "int", "integer" or "int range"
+    for start, word in (("int", "N"), ("float", "NUMBER")):
+        if kind.startswith(start):
+            return word
+    return str(parameter.name).upper()
 
 
 def commands() -> str:
