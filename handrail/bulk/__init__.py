@@ -11,6 +11,7 @@
     typed.py     cells as typed columns, and which rows are odd
     columns.py   a policy's conditions as Polars expressions (numbers.py, patterns.py)
     frames.py    a frame through a policy: columns where they are certain, else the row path
+    ranks.py     the exact rank of rows in a file, for `top: 5%`
     files.py     a file in batches; a run that was cut off goes on
     write.py     results and bad rows
     infer.py     what the columns of a file look like
