@@ -73,7 +73,8 @@ def prepare(command: Submit, actor: Actor) -> Prepared:
     for name in ("workflow", "key", "subject", "requester", "model", "supersedes"):
         value = getattr(command, name)
         if value is not None:
-            check_wire(value, f"/{name}")
+            if type(value) is not str or not value.isascii():
+                check_wire(value, f"/{name}")
             if not 1 <= len(value) <= MAX_KEY:
                 raise BadInput(f"has {len(value)} characters; expected 1 to {MAX_KEY}", f"/{name}")
     if command.callback is not None:

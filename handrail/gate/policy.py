@@ -391,7 +391,9 @@ class Policy:
     def stored(self, record: Record, name: str) -> Any:
         """The stored form of a declared field of the record, None where it has no value."""
         symbol = self._draft.scope.symbols[name]
-        return kept(record.slots[symbol.slot], symbol.type)
+        value = record.slots[symbol.slot]
+        # Text is stored as it is typed, whatever text it is.
+        return value if type(value) is str else kept(value, symbol.type)
 
     # ------------------------------------------------------------------ aggregates
 
