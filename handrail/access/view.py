@@ -383,7 +383,9 @@ def _what(shown: Shown) -> str:
     if shown.lead.reverses is not None:
         undone = proposal.get("undo")
         proposal = undone if isinstance(undone, dict) else {}
-    sets = ", ".join(f"{name} = {_short(value)}" for name, value in proposal.items())
+    sets = ", ".join(
+        f"{name} = {_short(value)}" for name, value in proposal.items() if value not in (None, [])
+    )
     subject = f" {shown.review.subject}" if shown.review.subject else ""
     more = f" (and {shown.review.attached - 1} more of the same case)"
     undo = "Undo " if shown.lead.reverses is not None else ""
@@ -395,7 +397,9 @@ def _what(shown: Shown) -> str:
 
 
 def _short(value: Any) -> Any:
-    """A digest by its beginning; it stands whole in the recommendation."""
+    """A digest by its beginning, a list without brackets; whole in the recommendation."""
+    if isinstance(value, list):
+        return ", ".join(str(_short(item)) for item in value)
     return f"{value[:12]}…" if isinstance(value, str) and _DIGEST.fullmatch(value) else value
 
 

@@ -147,8 +147,8 @@ def _still_carried(tx: Transaction, ports: Ports, policy: Policy, decision: Deci
         refuse(remarks(tx, ports, policy, asked=(), proposer=decision.submitter))
     except BadInput as error:
         raise Conflict(
-            f"since {policy.workflow}@{policy.version} was proposed, what it asks of people can "
-            f"no longer be given; mend that, and propose it again:\n{error}"
+            f"since {policy.workflow}@{policy.version[:12]} was proposed, what it asks of people "
+            f"can no longer be given; mend that, and propose it again:\n{error}"
         ) from error
 
 

@@ -283,7 +283,7 @@ def test_what_somebody_else_does_is_seen_at_once(site: Site, browser: Browser, a
     site.vote(ruling, "reject", "ben")
     wait_alert(ann, "This was closed while you looked at it.")
     ann.wait_for_selector("#verdict.rejected")
-    assert "rejected by ben@example.org" in ann.inner_text("#verdict")
+    assert "Rejected by ben@example.org" in ann.inner_text("#verdict")
 
 
 def test_a_card_that_changes_under_ones_eyes_says_so(site: Site, ann: Page) -> None:

@@ -175,7 +175,7 @@ def test_one_goes_back_to_a_version_that_ruled(site: Site, pages: dict[str, Page
     line = propose(site, WORDS, "clearer words")
     ann.goto(f"/reviews/{line.review_id}")
     painted(ann, line.review_id)
-    assert "only words change" in ann.inner_text("#changes")
+    assert "Which decisions pass stays as it was." in ann.inner_text("#changes")
     assert "Nothing: 1 case comes out as before." in ann.inner_text("#effects")
     ann.keyboard.press("a")
     ann.wait_for_url(re.compile(r"/\?did=approve"))
