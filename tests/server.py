@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
 import re
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,6 +26,19 @@ from tests.workspace import make_workspace
 
 PASSWORD = "three grey herons wait"
 TOKEN_FIELD = re.compile(r'name="csrf_token" value="([^"]+)"')
+
+
+PORTS = range(12_000, 32_000)
+"""Where systems take no port from for connections that go out."""
+
+
+def free_port() -> int:
+    """A port of loopback for a server that is started again at it: nobody gets it meanwhile."""
+    while True:
+        port = random.choice(PORTS)
+        with socket.socket() as free, contextlib.suppress(OSError):
+            free.bind(("127.0.0.1", port))
+            return port
 
 
 @dataclass

@@ -17,7 +17,6 @@ import random
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -42,7 +41,7 @@ from tests.faults.kills import GRACE_SECONDS, SETTINGS
 from tests.faults.races import Racer, shape, submit_one, together
 from tests.faults.tally import SURFACES, Tally
 from tests.faults.world import PAY
-from tests.server import PASSWORD, Browser
+from tests.server import PASSWORD, Browser, free_port
 
 PROGRAM = Actor(name="worker")
 """The program that submits and runs: a token of this name."""
@@ -220,9 +219,7 @@ class Shell(Surface):
 @contextlib.contextmanager
 def up(folder: Path, db: str | None) -> Iterator[str]:
     """A server process on this workspace; its address on this machine. It is ended in order."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     process = subprocess.Popen(
         [
             *(sys.executable, "-c", "from handrail.cli import main; main()"),

@@ -20,7 +20,6 @@ import secrets
 import select
 import shutil
 import signal
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -73,7 +72,7 @@ from tests.faults.kills import (
 from tests.faults.tally import TEAM, Tally
 from tests.faults.wire import Wire
 from tests.faults.world import CLIENT_POINTS, PEOPLE, POLICIES, STRANGER, Hand, person
-from tests.server import PASSWORD, TOKEN_FIELD
+from tests.server import PASSWORD, TOKEN_FIELD, free_port
 
 PROGRAM = Actor(name="worker")
 """The program that submits and runs: a token of this name."""
@@ -425,7 +424,7 @@ class Server:
         self._index = index
         self.folder = folder
         self._db = url
-        self._port = _free_port()
+        self._port = free_port()
         self._said = 0
         self._orders = 0
         self._status: int | None = None
@@ -490,13 +489,6 @@ class Server:
         if self._status is None:
             self._status = reap([self.pid], seconds).get(self.pid)
         return self._status
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
 
 
 ENVIRONMENT = {
