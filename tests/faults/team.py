@@ -382,9 +382,11 @@ class Striker:
         """Know the connection that a thread works on."""
         attempt = Units._attempt
 
-        def followed(units: Units, transaction: PostgresTransaction, *given: Any) -> None:
+        def followed(
+            units: Units, transaction: PostgresTransaction, *given: Any, **named: Any
+        ) -> None:
             self._here.connection = transaction.session.connection
-            attempt(units, transaction, *given)
+            attempt(units, transaction, *given, **named)
 
         Units._attempt = followed  # type: ignore[method-assign]
 
