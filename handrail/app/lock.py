@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 from handrail.model.decoding import decoder
+from handrail.model.errors import Unavailable
 
 if sys.platform == "win32":
     import msvcrt
@@ -42,14 +43,18 @@ class Owner(msgspec.Struct, frozen=True, kw_only=True):
 class OwnerLock:
     """The lock, held from `take` until `release`."""
 
-    def __init__(self, handle: int) -> None:
+    def __init__(self, handle: int, path: Path) -> None:
         self._handle: int | None = handle
+        self._path = path
         _held.add(self)
 
     @classmethod
     def take(cls, path: Path) -> OwnerLock | None:
-        """The lock, or None where another owner lives."""
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        """The lock, or None where another owner lives. Raises `Unavailable` where none can be."""
+        try:
+            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise _not_written(path, error) from error
         try:
             if sys.platform == "win32":
                 os.lseek(handle, _FAR, os.SEEK_SET)
@@ -59,15 +64,18 @@ class OwnerLock:
         except OSError:
             os.close(handle)
             return None
-        return cls(handle)
+        return cls(handle, path)
 
     def say(self, owner: Owner | None) -> None:
-        """Write who owns the workspace; None: nobody does any more."""
+        """Write who owns the workspace; None: nobody does any more. Raises `Unavailable`."""
         assert self._handle is not None
         text = b"" if owner is None else msgspec.json.encode(owner)
-        os.lseek(self._handle, 0, os.SEEK_SET)
-        os.ftruncate(self._handle, 0)
-        os.write(self._handle, text)
+        try:
+            os.lseek(self._handle, 0, os.SEEK_SET)
+            os.ftruncate(self._handle, 0)
+            os.write(self._handle, text)
+        except OSError as error:
+            raise _not_written(self._path, error) from error
 
     def release(self) -> None:
         """Let the next one have it."""
@@ -82,6 +90,13 @@ class OwnerLock:
         if handle is not None:
             with contextlib.suppress(OSError):
                 os.close(handle)
+
+
+def _not_written(path: Path, error: OSError) -> Unavailable:
+    return Unavailable(
+        f"{path} cannot be written: {error.strerror or error}; who opens a workspace needs the "
+        "right and the room to write in its folder"
+    )
 
 
 def read_owner(path: Path) -> Owner | None:

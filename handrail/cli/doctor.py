@@ -75,6 +75,10 @@ def _owner(folder: Path) -> Finding:
     from handrail.app import owner_of
 
     owner = owner_of(folder)
+    locked = folder / "run"
+    if locked.is_dir() and not os.access(locked, os.W_OK):
+        text = f"{locked} cannot be written from here, so nothing can be opened; mount or own it"
+        return Finding(name="owner", ok=False, text=text)
     if owner is None:
         return Finding(name="owner", ok=True, text="nobody; the next command takes it")
     alive = _alive(owner.pid)

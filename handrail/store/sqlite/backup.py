@@ -30,7 +30,14 @@ def copy_database(source: str, target: str) -> None:
         finally:
             writer.close()
     except apsw.Error as error:
-        raise Unavailable(f"{source} cannot be copied to {target}: {error}") from error
+        # Of a step of its backup SQLite keeps no words: the driver's say "not an error".
+        why = type(error).__name__ if str(error) == "not an error" else str(error)
+        if isinstance(error, apsw.FullError):
+            why = "the disk is full"
+        raise Unavailable(
+            f"{source} cannot be copied to {target}: {why}; name a place with room and the right "
+            "to write"
+        ) from error
     finally:
         reader.close()
     if found != "ok":

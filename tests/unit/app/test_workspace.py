@@ -8,6 +8,7 @@ import shutil
 import stat
 from pathlib import Path
 
+import apsw
 import pytest
 
 from handrail.app import LOCAL, Paths, Workspace, open_workspace
@@ -28,6 +29,7 @@ from handrail.model.commands import (
 )
 from handrail.model.people import Actor
 from handrail.settings import Settings
+from handrail.store.sqlite import backup
 from tests.workspace import make_workspace
 
 
@@ -227,3 +229,32 @@ def test_the_step_of_a_person_is_named_in_the_log_and_signed(folder: Path) -> No
         other = proof.entry.replace(person.id, person.id[:-1] + "0").encode()
         with pytest.raises(HandrailError):
             verify_proof(proof.proof.encode(), other, keys)
+
+
+def test_a_folder_that_cannot_be_written_is_told_as_such(folder: Path) -> None:
+    lock = Paths(folder).lock
+    Paths(folder).make()
+    lock.mkdir()  # whoever runs this, nobody can open that for writing
+    with pytest.raises(
+        Unavailable, match="owner.lock cannot be written: .*; who opens a workspace"
+    ):
+        open_workspace(folder)
+
+
+def test_a_copy_that_finds_the_disk_full_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Full:
+        def __init__(self, *given: object, **more: object) -> None:
+            pass
+
+        def backup(self, *given: object) -> None:
+            raise apsw.FullError("not an error")  # SQLite's words for a step of its backup
+
+        def close(self) -> None:
+            pass
+
+    monkeypatch.setattr(backup, "connect", lambda *given, **more: Full())
+    monkeypatch.setattr(backup.apsw, "Connection", Full)
+    with pytest.raises(Unavailable, match="the disk is full; name a place with room"):
+        backup.copy_database("here", str(tmp_path / "there"))

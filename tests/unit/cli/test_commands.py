@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -399,6 +400,15 @@ def test_the_doctor_names_files_that_are_not_active_yet(line: Line) -> None:
     (line.workspace / "policies" / "refund.yaml").write_text(REFUND.replace("100 USD", "USD 100"))
     line("doctor")
     assert "drafts: refund.yaml: `handrail policy propose` asks for it" in line.out
+
+
+def test_the_doctor_says_where_nothing_can_be_written(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line.held()
+    monkeypatch.setattr("os.access", lambda path, mode, **more: mode != os.W_OK)
+    assert line("doctor") == 1
+    assert "WRONG owner: " in line.out and "cannot be written from here" in line.out
 
 
 def test_the_doctor_knows_the_checks_of_the_packs(line: Line) -> None:
