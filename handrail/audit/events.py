@@ -580,12 +580,16 @@ TABLES: dict[str, Table] = {
     "labels": Table(key="id", columns=("decision", "commit")),
     "policies": Table(key="workflow", columns=("policy",)),
     "lists": Table(key="list", columns=("version", "commit")),
+    "people": Table(key="id", columns=("holds", "limits", "active", "commit")),
 }
 """What `compare` wants to see: every row of these tables with these columns.
 
 `commit` is best recomputed from the stored content while its key exists, so that a changed fact is
 found and not only a changed column; NULL is None; `released` is 0 or 1.
 """
+
+
+Value = str | int | bool | tuple[str, ...] | None
 
 
 class Fold(msgspec.Struct, frozen=True, kw_only=True):
@@ -596,8 +600,8 @@ class Fold(msgspec.Struct, frozen=True, kw_only=True):
     """Entry field with the row's key, or an array of keys; where it is absent nothing happens."""
     sets: dict[str, str] = msgspec.field(default_factory=dict)
     """Column from entry field; an absent optional field leaves the column as it is."""
-    fixed: dict[str, str | int | None] = msgspec.field(default_factory=dict)
-    """Column to a constant."""
+    fixed: dict[str, Value] = msgspec.field(default_factory=dict)
+    """Column to a constant, where the entry says nothing else."""
     drops: bool = False
     """The row is gone."""
 
@@ -615,11 +619,29 @@ _MINTED = Fold(
 
 _ROUND = Fold(table="rounds", key="round_id", sets={"commit": "commit"})
 
+
+_ADDED = Fold(
+    table="people",
+    key="person",
+    sets={"holds": "holds", "active": "active", "commit": "commit"},
+    fixed={"holds": (), "limits": (), "active": True},
+)
+"""Who was just met holds nothing."""
+_CHANGED = Fold(
+    table="people",
+    key="person",
+    sets={"holds": "holds", "limits": "limits", "active": "active", "commit": "commit"},
+    fixed={"limits": ()},
+)
+"""Limits are named only where there are some."""
+
 FOLDED: dict[str, tuple[Fold, ...]] = {
     "policy.activated": (Fold(table="policies", key="workflow", sets={"policy": "policy"}),),
     "list.changed": (
         Fold(table="lists", key="list", sets={"version": "version", "commit": "commit"}),
     ),
+    "person.added": (_ADDED,),
+    "person.changed": (_CHANGED,),
     "decision.submitted": (
         Fold(
             table="decisions",
@@ -717,8 +739,6 @@ FOLDED: dict[str, tuple[Fold, ...]] = {
 }
 """Entry type to what it does to the state tables. Types that are absent change none of them."""
 
-Value = str | int | bool | None
-
 
 class Folded:
     """State tables as the log tells them: `rows[table][key][column] = (value, entry index)`."""
@@ -757,7 +777,8 @@ class Folded:
                     row[column] = (value, index)
                 for column, field in rule.sets.items():
                     if field in made:
-                        row[column] = (made[field], index)
+                        said = made[field]
+                        row[column] = (tuple(said) if type(said) is list else said, index)
 
 
 def fold(entries: Iterable[Mapping[str, Any]]) -> Folded:

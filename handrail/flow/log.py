@@ -9,6 +9,7 @@ import msgspec
 
 from handrail.audit.entry import commit_bytes, decode, field_key
 from handrail.audit.events import SYSTEM, TABLES, Difference, Folded, compare
+from handrail.flow.people import limits_in_words
 from handrail.flow.ports import Ports, read_policy
 from handrail.flow.records import WORKSPACE, commit, list_owner, note, owner_of
 from handrail.flow.who import actor_id
@@ -121,6 +122,8 @@ def against_state(ports: Ports) -> list[Difference]:
             columns = {table.key: row.id, **row.columns}
             if row.table == "policies":
                 columns["policy"] = _ruled_by(tx, row)
+            if row.table == "people":
+                columns["limits"] = limits_in_words(row.columns["limits"])
             if "commit" in table.columns:
                 if row.decision_id in erased:
                     said = folded.rows[row.table].get(row.id, {}).get("commit")
@@ -150,6 +153,9 @@ def _sealed(tx: Transaction, row: StateRow) -> str | None:
     if row.table == "lists" and row.body is not None:
         key = tx.subjects.key_of(*list_owner(row.id))
         return None if key is None else commit_bytes(field_key(key.key, "list"), row.body)
+    if row.table == "people" and row.body is not None:
+        key = tx.subjects.key_of(WORKSPACE[0], row.id)
+        return None if key is None else commit_bytes(field_key(key.key, "handle"), row.body)
     if row.body is None or row.decision_id is None:
         return None
     try:

@@ -17,6 +17,7 @@ from handrail.model.observation import Observation
 from handrail.model.outcome import Grant, Outcome
 from handrail.model.people import Person
 from handrail.model.review import Review, Seat
+from handrail.ports import StateRow
 from handrail.store.codec import decode_limits, decode_texts, encode_texts
 
 _facts = decoder(dict[str, Any]).decode
@@ -154,6 +155,16 @@ def person_of(row: tuple[Any, ...]) -> Person:
         limits=decode_limits(row[3]),
         active=bool(row[4]),
         added_at=row[5],
+    )
+
+
+def state_of_person(person: Person) -> StateRow:
+    """What the log says of a person; their handle is what it commits to."""
+    return StateRow(
+        table="people",
+        id=person.id,
+        columns={"holds": person.holds, "limits": person.limits, "active": person.active},
+        body=person.handle.encode(),
     )
 
 

@@ -2549,6 +2549,17 @@ class StoreContract:
         expect("labels", label.id, bodies[label.id], decision=decision.id)
         assert found == {}
 
+    def test_state_rows_give_what_people_hold(self) -> None:
+        ana = replace(self.person("Ana", holds=("team:desk",)), limits={"refund": "500"})
+        bob = self.person("bob", active=False)
+        for person in (ana, bob):
+            self.write(lambda tx, person=person: tx.people.put(person))  # type: ignore[misc]
+        rows = [row for row in self.read(lambda tx: list(tx.state_rows())) if row.table == "people"]
+        assert [(row.id, row.columns, row.body) for row in rows] == [
+            (ana.id, {"holds": ana.holds, "limits": ana.limits, "active": True}, b"Ana"),
+            (bob.id, {"holds": (), "limits": {}, "active": False}, b"bob"),
+        ]
+
     # ------------------------------------------------------------------ out of room
 
     def test_a_full_disk_stops_writing_and_loses_nothing(self) -> None:

@@ -119,6 +119,7 @@ class PostgresTransaction:
         yield from self.labels.state()
         yield from self.policies.state()
         yield from self.lists.state()
+        yield from self.people.state()
 
     def _refuse_query(self) -> None:
         if not self.session.writing:

@@ -162,6 +162,7 @@ class SqliteTransaction:
         yield from self.labels.state()
         yield from self.policies.state()
         yield from self.lists.state()
+        yield from self.people.state()
 
     def _refuse_query(self) -> None:
         if not self.writing:

@@ -179,6 +179,9 @@ def held_approved_and_run() -> list[dict[str, Any]]:
         ),
         made("list.changed", P, list="campaign-launch/sources", version=1, commit=COMMIT),
         made("list.changed", P, list="campaign-launch/sources", version=2, commit=OTHER),
+        made("person.added", person=P, commit=COMMIT),
+        made("person.changed", person=P, holds=("team:a",), limits=("refund 5",), active=True),
+        made("person.changed", person=P, holds=("team:a", "team:b"), active=False),
     ]
 
 
@@ -206,6 +209,15 @@ def stored_tables() -> dict[str, list[dict[str, Any]]]:
         "labels": [{"id": L, "decision": D, "commit": COMMIT}],
         "policies": [{"workflow": "campaign-launch", "policy": "campaign-launch@2"}],
         "lists": [{"list": "campaign-launch/sources", "version": 2, "commit": OTHER}],
+        "people": [
+            {
+                "id": P,
+                "holds": ("team:a", "team:b"),
+                "limits": (),
+                "active": False,
+                "commit": COMMIT,
+            }
+        ],
     }
 
 
@@ -229,6 +241,10 @@ def test_a_log_folds_into_the_tables() -> None:
         ("labels", 0, "commit", OTHER, 11),
         ("policies", 0, "policy", "campaign-launch@1", 12),
         ("lists", 0, "commit", COMMIT, 14),
+        ("people", 0, "holds", ("team:a", "role:cfo"), 17),
+        ("people", 0, "limits", ("refund 5",), 17),
+        ("people", 0, "active", True, 17),
+        ("people", 0, "commit", OTHER, 15),
     ],
 )
 def test_a_silent_update_is_found(
@@ -262,7 +278,7 @@ def test_an_undo_reopens_and_removes() -> None:
     log = held_approved_and_run()[:6]
     log.append(ev.entry("review.undone", at=NOW, actor=P, review=R, decisions=[D], vote=V))
     stored = stored_tables() | {"outcomes": [], "votes": [], "grants": [], "labels": []}
-    stored |= {"policies": [], "lists": []}
+    stored |= {"policies": [], "lists": [], "people": []}
     stored["reviews"] = [{"id": R, "status": "open", "round": 1, "verdict": None}]
     assert ev.compare(ev.fold(log), stored) == []
     stored["outcomes"] = stored_tables()["outcomes"]
@@ -283,5 +299,5 @@ def test_tables_and_columns_that_are_not_shown_do_not_pass() -> None:
 
 
 def test_an_entry_beside_the_catalogue_stops_the_fold_with_its_index() -> None:
-    with pytest.raises(BadInput, match="entry 15: "):
+    with pytest.raises(BadInput, match="entry 18: "):
         ev.fold([*held_approved_and_run(), {"type": "vote.bought"}])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import time
@@ -384,6 +385,44 @@ def test_a_database_that_was_put_back_is_noticed_and_accepted_by_a_person(line: 
     assert line("audit", "accept-restore", "--reason", "the disk failed") == 0
     assert line("submit", "refund", "order=o3", "amount=1") == 0
     assert line("audit", "accept-restore", "--reason", "again") == 3, "there is nothing to accept"
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("UPDATE people SET holds = replace(holds, 'team:ops', 'role:cfo')", "holds is"),
+        ("UPDATE people SET handle = 'eve', folded = 'eve' WHERE handle = 'ben'", "commit is"),
+        ("UPDATE people SET active = 1", "active is True in the table"),
+        ("UPDATE people SET limits = '{}'", "limits is () in the table"),
+        ("DELETE FROM people WHERE handle = 'ann'", "the table has no such row"),
+    ],
+)
+def test_who_may_decide_is_compared_with_the_log(line: Line, change: str, told: str) -> None:
+    assert line("users", "add", "ann", "--holds", "team:ops", "--limit", "refund=500") == 0
+    assert line("users", "add", "ben", "--holds", "team:ops") == 0
+    assert line("users", "remove", "ben") == 0
+    assert line("audit", "verify", "--against-state") == 0
+    database = sqlite3.connect(line.workspace / "store" / "handrail.db")
+    with database:
+        assert database.execute(change).rowcount > 0
+    database.close()
+    assert line("audit", "verify", "--against-state") == 1
+    assert "people p_" in line.err and told in line.err
+
+
+def test_a_log_that_is_not_whole_is_told_and_not_folded(line: Line) -> None:
+    line.held()
+    database = sqlite3.connect(line.workspace / "store" / "handrail.db")
+    with database:
+        database.execute(
+            "UPDATE audit_entries SET body = cast(replace(cast(body AS text), 'hold', 'held') AS"
+            " blob)"
+        )
+    database.close()
+    assert line("audit", "verify", "--against-state") == 1
+    assert "changed: its leaf hash is not the one stored" in line.err
+    assert "the tables were not compared: the log itself is not whole" in line.err
+    assert "exposure: none" not in line.out
 
 
 # ------------------------------------------------------------------------------- the doctor
