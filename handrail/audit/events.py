@@ -581,11 +581,14 @@ TABLES: dict[str, Table] = {
     "policies": Table(key="workflow", columns=("policy",)),
     "lists": Table(key="list", columns=("version", "commit")),
     "people": Table(key="id", columns=("holds", "limits", "active", "commit")),
+    "tokens": Table(key="id", columns=("name", "scopes", "workflows", "expires_at", "revoked")),
+    "stops": Table(key="workflow", columns=("commit",)),
 }
 """What `compare` wants to see: every row of these tables with these columns.
 
 `commit` is best recomputed from the stored content while its key exists, so that a changed fact is
-found and not only a changed column; NULL is None; `released` is 0 or 1.
+found and not only a changed column; NULL is None; `released` and `revoked` are 0 or 1; several
+names are a tuple.
 """
 
 
@@ -640,6 +643,22 @@ FOLDED: dict[str, tuple[Fold, ...]] = {
     "list.changed": (
         Fold(table="lists", key="list", sets={"version": "version", "commit": "commit"}),
     ),
+    "stop.set": (Fold(table="stops", key="workflow", sets={"commit": "commit"}),),
+    "stop.cleared": (Fold(table="stops", key="workflow", drops=True),),
+    "token.made": (
+        Fold(
+            table="tokens",
+            key="token",
+            sets={
+                "name": "name",
+                "scopes": "scopes",
+                "workflows": "workflows",
+                "expires_at": "expires_at",
+            },
+            fixed={"expires_at": None, "revoked": 0},
+        ),
+    ),
+    "token.revoked": (Fold(table="tokens", key="token", fixed={"revoked": 1}),),
     "person.added": (_ADDED,),
     "person.changed": (_CHANGED,),
     "decision.submitted": (

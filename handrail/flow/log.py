@@ -156,6 +156,9 @@ def _sealed(tx: Transaction, row: StateRow) -> str | None:
     if row.table == "people" and row.body is not None:
         key = tx.subjects.key_of(WORKSPACE[0], row.id)
         return None if key is None else commit_bytes(field_key(key.key, "handle"), row.body)
+    if row.table == "stops" and row.body is not None:
+        key = tx.subjects.key_of(*WORKSPACE)
+        return None if key is None else commit_bytes(field_key(key.key, "stop"), row.body)
     if row.body is None or row.decision_id is None:
         return None
     try:

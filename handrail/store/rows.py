@@ -168,6 +168,26 @@ def state_of_person(person: Person) -> StateRow:
     )
 
 
+def state_of_token(token: Token) -> StateRow:
+    """What the log says of a program's token."""
+    return StateRow(
+        table="tokens",
+        id=token.id,
+        columns={
+            "name": token.name,
+            "scopes": token.scopes,
+            "workflows": token.workflows,
+            "expires_at": token.expires_at,
+            "revoked": int(token.revoked_at is not None),
+        },
+    )
+
+
+def state_of_stop(stop: Stop) -> StateRow:
+    """A stop that stands; its reason is what the log commits to."""
+    return StateRow(table="stops", id=stop.workflow, columns={}, body=stop.reason.encode())
+
+
 def review_row(review: Review) -> tuple[Any, ...]:
     return (
         review.id,

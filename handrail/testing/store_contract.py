@@ -2549,15 +2549,40 @@ class StoreContract:
         expect("labels", label.id, bodies[label.id], decision=decision.id)
         assert found == {}
 
-    def test_state_rows_give_what_people_hold(self) -> None:
+    def test_state_rows_give_who_may_do_what_and_what_is_stopped(self) -> None:
         ana = replace(self.person("Ana", holds=("team:desk",)), limits={"refund": "500"})
         bob = self.person("bob", active=False)
+        token = Token(
+            id="t_1",
+            name="shop",
+            prefix="hrt_x",
+            scopes=("decisions:submit",),
+            workflows=("refund", "quote"),
+            made_by=ana.id,
+            made_at=1,
+            revoked_at=2,
+        )
         for person in (ana, bob):
             self.write(lambda tx, person=person: tx.people.put(person))  # type: ignore[misc]
-        rows = [row for row in self.read(lambda tx: list(tx.state_rows())) if row.table == "people"]
-        assert [(row.id, row.columns, row.body) for row in rows] == [
-            (ana.id, {"holds": ana.holds, "limits": ana.limits, "active": True}, b"Ana"),
-            (bob.id, {"holds": (), "limits": {}, "active": False}, b"bob"),
+        self.write(lambda tx: tx.access.add_token(token, "0" * 64))
+        self.write(lambda tx: tx.stops.put(Stop(workflow="*", reason="why", by=ana.id, at=3)))
+        rows = self.read(lambda tx: list(tx.state_rows()))
+        assert [(row.table, row.id, row.columns, row.body) for row in rows] == [
+            ("people", ana.id, {"holds": ana.holds, "limits": ana.limits, "active": True}, b"Ana"),
+            ("people", bob.id, {"holds": (), "limits": {}, "active": False}, b"bob"),
+            (
+                "tokens",
+                "t_1",
+                {
+                    "name": "shop",
+                    "scopes": token.scopes,
+                    "workflows": token.workflows,
+                    "expires_at": None,
+                    "revoked": 1,
+                },
+                None,
+            ),
+            ("stops", "*", {}, b"why"),
         ]
 
     # ------------------------------------------------------------------ out of room

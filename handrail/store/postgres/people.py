@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from handrail.model.errors import Conflict
 from handrail.model.people import Person
-from handrail.ports import StateRow
 from handrail.store.codec import encode_limits, encode_texts
 from handrail.store.postgres.queries import queries
 from handrail.store.postgres.session import Session
-from handrail.store.rows import person_of, state_of_person
+from handrail.store.rows import person_of
 
 _SQL = queries("people")
 _GET = _SQL["get"]
@@ -78,10 +75,6 @@ class PostgresPeople:
 
     def all(self) -> list[Person]:
         return [person_of(row) for row in self._session.all(_SQL["all"])]
-
-    def state(self) -> Iterator[StateRow]:
-        """Rows as `Transaction.state_rows` gives them."""
-        return map(state_of_person, self.all())
 
     def registered(self) -> bool:
         def read() -> bool:

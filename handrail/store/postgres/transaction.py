@@ -27,6 +27,7 @@ from handrail.store.postgres.reviews import PostgresReviews
 from handrail.store.postgres.session import Session
 from handrail.store.postgres.stops import PostgresStops
 from handrail.store.postgres.subjects import PostgresSubjects
+from handrail.store.rows import state_of_person, state_of_stop, state_of_token
 
 _TALLIES = queries("tallies")["now"]
 
@@ -119,7 +120,9 @@ class PostgresTransaction:
         yield from self.labels.state()
         yield from self.policies.state()
         yield from self.lists.state()
-        yield from self.people.state()
+        yield from map(state_of_person, self.people.all())
+        yield from map(state_of_token, self.access.tokens())
+        yield from map(state_of_stop, self.stops.all())
 
     def _refuse_query(self) -> None:
         if not self.session.writing:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import apsw
 
 from handrail.model.errors import Conflict
 from handrail.model.people import Person
-from handrail.ports import StateRow
 from handrail.store.codec import encode_limits, encode_texts
-from handrail.store.rows import person_of, state_of_person
+from handrail.store.rows import person_of
 from handrail.store.sqlite.line import Line
 from handrail.store.sqlite.queries import Execute, queries
 
@@ -58,10 +55,6 @@ class SqlitePeople:
 
     def all(self) -> list[Person]:
         return [person_of(row) for row in self._execute(_SQL["all"])]
-
-    def state(self) -> Iterator[StateRow]:
-        """Rows as `Transaction.state_rows` gives them."""
-        return map(state_of_person, self.all())
 
     def registered(self) -> bool:
         return bool(self._execute(_SQL["registered"]).fetchall()[0][0])

@@ -8,6 +8,7 @@ import apsw
 
 from handrail.model.decoding import convert
 from handrail.ports import StateRow, Tallies
+from handrail.store.rows import state_of_person, state_of_stop, state_of_token
 from handrail.store.sqlite.access import SqliteAccess
 from handrail.store.sqlite.audit import Mark, SqliteAudit
 from handrail.store.sqlite.buckets import SqliteBuckets
@@ -162,7 +163,9 @@ class SqliteTransaction:
         yield from self.labels.state()
         yield from self.policies.state()
         yield from self.lists.state()
-        yield from self.people.state()
+        yield from map(state_of_person, self.people.all())
+        yield from map(state_of_token, self.access.tokens())
+        yield from map(state_of_stop, self.stops.all())
 
     def _refuse_query(self) -> None:
         if not self.writing:

@@ -182,6 +182,11 @@ def held_approved_and_run() -> list[dict[str, Any]]:
         made("person.added", person=P, commit=COMMIT),
         made("person.changed", person=P, holds=("team:a",), limits=("refund 5",), active=True),
         made("person.changed", person=P, holds=("team:a", "team:b"), active=False),
+        made("stop.set", P, workflow="*", commit=COMMIT),
+        made("stop.set", P, workflow="refund", commit=OTHER),
+        made("stop.cleared", P, workflow="*", commit=COMMIT),
+        made("token.made", P, token=T, name="shop", scopes=("audit:read",), workflows=("*",)),
+        made("token.revoked", P, token=T),
     ]
 
 
@@ -218,6 +223,17 @@ def stored_tables() -> dict[str, list[dict[str, Any]]]:
                 "commit": COMMIT,
             }
         ],
+        "stops": [{"workflow": "refund", "commit": OTHER}],
+        "tokens": [
+            {
+                "id": T,
+                "name": "shop",
+                "scopes": ("audit:read",),
+                "workflows": ("*",),
+                "expires_at": None,
+                "revoked": 1,
+            }
+        ],
     }
 
 
@@ -245,6 +261,9 @@ def test_a_log_folds_into_the_tables() -> None:
         ("people", 0, "limits", ("refund 5",), 17),
         ("people", 0, "active", True, 17),
         ("people", 0, "commit", OTHER, 15),
+        ("stops", 0, "commit", COMMIT, 19),
+        ("tokens", 0, "scopes", ("audit:read", "export:read"), 21),
+        ("tokens", 0, "revoked", 0, 22),
     ],
 )
 def test_a_silent_update_is_found(
@@ -278,7 +297,7 @@ def test_an_undo_reopens_and_removes() -> None:
     log = held_approved_and_run()[:6]
     log.append(ev.entry("review.undone", at=NOW, actor=P, review=R, decisions=[D], vote=V))
     stored = stored_tables() | {"outcomes": [], "votes": [], "grants": [], "labels": []}
-    stored |= {"policies": [], "lists": [], "people": []}
+    stored |= {"policies": [], "lists": [], "people": [], "stops": [], "tokens": []}
     stored["reviews"] = [{"id": R, "status": "open", "round": 1, "verdict": None}]
     assert ev.compare(ev.fold(log), stored) == []
     stored["outcomes"] = stored_tables()["outcomes"]
@@ -299,5 +318,5 @@ def test_tables_and_columns_that_are_not_shown_do_not_pass() -> None:
 
 
 def test_an_entry_beside_the_catalogue_stops_the_fold_with_its_index() -> None:
-    with pytest.raises(BadInput, match="entry 18: "):
+    with pytest.raises(BadInput, match="entry 23: "):
         ev.fold([*held_approved_and_run(), {"type": "vote.bought"}])
