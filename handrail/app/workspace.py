@@ -33,7 +33,7 @@ from handrail.audit.checkpoint import open_checkpoint
 from handrail.audit.entry import decode
 from handrail.audit.tree import Frontier
 from handrail.channels import FileAnchor, LogChannel
-from handrail.flow import Ports, Shelf, create_log, rolled_back
+from handrail.flow import Ports, Shelf, create_log, rolled_back, try_again
 from handrail.model.errors import BadInput, Conflict, HandrailError, Unavailable
 from handrail.model.wire import time_text
 from handrail.packs.checks import CHECKS
@@ -185,6 +185,8 @@ class Workspace:
             self._check_log()
             self.store.listen(self._heard)
             if self.service.only_reads is None:
+                if again := try_again(self.ports):
+                    _log.info("%d notices that were given up are tried once more", again)
                 self.scheduler.start()
                 self.courier.start()
             if desk is not None:

@@ -166,7 +166,8 @@ def _store(reading: Reading, folder: Path) -> list[Finding]:
             name="notices",
             ok=counts["failed"] == 0,
             text=f"{counts['undelivered']} undelivered, {counts['failed']} of them failed"
-            + (f" ({counts['why']})" if counts["why"] else ""),
+            + (f"; {counts['why']}" if counts["why"] else "")
+            + ("; what is given up is tried once more at each start" if counts["parked"] else ""),
         ),
         reading.read(_aggregates),
         Finding(
@@ -254,7 +255,10 @@ def _counts(tx: Any, now: int) -> dict[str, Any]:
         "doubts": len(tx.grants.in_state([GrantState.IN_DOUBT], most)),
         "undelivered": len(notices),
         "failed": len(failed),
-        "why": failed[0].error if failed else None,
+        "parked": sum(1 for notice in failed if notice.next_at is None),
+        "why": f"{failed[0].decision_id or failed[0].review}: {failed[0].error}"
+        if failed
+        else None,
         "stops": ", ".join(
             f"{'every workflow' if one.workflow == '*' else one.workflow}: {one.reason}"
             for one in tx.stops.all()

@@ -57,7 +57,7 @@ from handrail.flow.sessions import (
 )
 from handrail.flow.stops import clear_stop, list_stops, set_stop
 from handrail.flow.submit import begin_submit, preview, submit, submit_batch
-from handrail.flow.sweep import call_back, deliver, sweep
+from handrail.flow.sweep import call_back, deliver, sweep, try_again
 from handrail.flow.tick import tick
 from handrail.flow.tokens import list_tokens, make_token, revoke_token
 from handrail.flow.trials import list_trials
@@ -160,4 +160,5 @@ __all__ = [
     "sweep",
     "take_file",
     "tick",
+    "try_again",
 ]

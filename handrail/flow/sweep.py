@@ -31,7 +31,7 @@ T = TypeVar("T")
 BATCH = 500
 CALLS = 20
 RETRY_SECONDS = (1, 5, 30, 120, 600, 3600)
-"""Pauses between attempts to deliver a notice; after the last it is parked and shown."""
+"""Pauses between attempts to deliver a notice; after the last it is parked until a start."""
 
 
 def sweep(ports: Ports) -> int:
@@ -219,13 +219,31 @@ def deliver(ports: Ports, channels: Iterable[Channel]) -> int:
     """Hand due notices to the channels: at least once, the same id on every attempt.
 
     A failure is kept on the notice and tried again after a pause; after the last pause the notice
-    is parked, which `doctor` shows.
+    is parked, which `doctor` shows, until `try_again`.
     """
     told = list(channels)
     done = 0
     for notice in ports.store.read(lambda tx: tx.outbox.due(tx.now(), BATCH)):
         done += ports.store.write(_delivered(notice, _tell(told, notice)))
     return done
+
+
+def try_again(ports: Ports) -> int:
+    """Have what was given up delivered once more; returns how many notices that are.
+
+    An owner does so when it starts: what was in the way may be gone by then.
+    """
+
+    def parked(tx: Transaction) -> list[Notice]:
+        return [one for one in tx.outbox.undelivered(BATCH) if one.next_at is None]
+
+    def use_case(tx: Transaction) -> int:
+        found = parked(tx)
+        for notice in found:
+            tx.outbox.put(msgspec.structs.replace(notice, next_at=tx.now()))
+        return len(found)
+
+    return ports.store.write(use_case) if ports.store.read(parked) else 0
 
 
 def call_back(ports: Ports, caller: Caller) -> int:

@@ -109,6 +109,42 @@ def test_a_failed_delivery_is_tried_again_with_the_same_id(
     assert len(told.notices) == 1
 
 
+def test_what_was_given_up_is_tried_once_more_by_the_next_owner(
+    folder: Path, clock: Clock, told: Told
+) -> None:
+    def own() -> Workspace:
+        found = Workspace.own(
+            folder, clock=clock, channels=[told], settings=Settings(sweep_seconds=3600.0)
+        )
+        assert found is not None
+        found.scheduler.stop()
+        return found
+
+    def row(workspace: Workspace) -> Notice:
+        first, *_ = workspace.store.read(lambda tx: tx.outbox.undelivered(10))
+        return first  # reminders come behind it
+
+    told.fail = True
+    with own() as workspace:
+        hold(workspace)
+        workspace.scheduler.step()
+        while row(workspace).next_at is not None:
+            clock.sleep(3600)
+            workspace.scheduler.step()
+        parked = row(workspace)
+        clock.sleep(24 * 3600)
+        workspace.scheduler.step()
+        assert [notice for notice in told.notices if notice.id == parked.id] == []
+    with own() as workspace:  # once more, and no more than once
+        workspace.scheduler.step()
+        assert row(workspace).next_at is None
+        assert row(workspace).attempts == parked.attempts + 1
+    told.fail = False
+    with own() as workspace:
+        workspace.scheduler.step()
+    assert parked.id in [notice.id for notice in told.notices]
+
+
 def test_the_log_is_anchored_after_so_many_entries(folder: Path) -> None:
     workspace = Workspace.own(
         folder, settings=Settings(checkpoint_entries=20, sweep_seconds=3600.0)
