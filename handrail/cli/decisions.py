@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -117,9 +117,9 @@ def _print(shell: Shell, view: DecisionView) -> None:
     for name in ("key", "requester", "submitter", "model", "confidence", "supersedes"):
         if decision.get(name) is not None:
             shell.say(f"{name}: {value_text(decision[name])}")
-    print_ruling(shell, view.ruling)
+    print_ruling(shell, view.ruling, settled=view.outcome is not None)
     if view.review is not None:
-        shell.say(f"review: {value_text(view.review)}")
+        shell.say(f"review: {_state_of(view.review)}")
     if view.outcome is not None:
         print_outcome(shell, view.outcome)
     if view.grant is not None:
@@ -127,6 +127,20 @@ def _print(shell: Shell, view: DecisionView) -> None:
         shell.say(f"run: {view.grant.id} is {view.grant.state}{why}")
     for label in view.labels:
         shell.say(f"label from {visible(label.source)}: {value_text(label.truth)}")
+
+
+def _state_of(review: dict[str, Any]) -> str:
+    """How a review stands, in words; who said what is shown by `handrail reviews show`."""
+    words = [visible(str(review.get("verdict") or review.get("status") or "-"))]
+    if (number := review.get("round")) and number > 1:
+        words.append(f"in round {number}")
+    if holders := review.get("holders"):
+        words.append(f"with {', '.join(map(visible, map(str, holders)))}")
+    if (until := review.get("undo_until")) is not None:
+        words.append(f"can be undone until {time_of(until)}")
+    if (attached := review.get("attached") or 1) > 1:
+        words.append(f"{attached} decisions hang on it")
+    return f"{', '.join(words)}; `handrail reviews show {review.get('id')}` has who said what"
 
 
 @app.command("replay")

@@ -111,8 +111,10 @@ def submit(
     raise typer.Exit({"pass": 0, "hold": 1}.get(str(ruling.lane), 3))
 
 
-def print_ruling(shell: Shell, ruling: Ruling, *, preview: bool = False) -> None:
-    """The ruling for people."""
+def print_ruling(
+    shell: Shell, ruling: Ruling, *, preview: bool = False, settled: bool = False
+) -> None:
+    """The ruling for people; `settled`: its outcome is there, so nobody waits for it."""
     word = {"pass": "passes", "hold": "is held", "refuse": "is refused"}[str(ruling.lane)]
     name = "it" if preview else ruling.decision_id
     shell.say(f"{name} {word} ({ruling.mode}): {visible(ruling.why)}")
@@ -128,7 +130,8 @@ def print_ruling(shell: Shell, ruling: Ruling, *, preview: bool = False) -> None
         asked = ", ".join(map(visible, ruling.approvers))
         due = f", until {time_of(ruling.due)}" if ruling.due else ""
         shell.say(f"review {ruling.review_id}, asked: {asked or 'anybody'}{due}")
-        shell.say(f"next: handrail wait {ruling.decision_id}")
+        if not settled:
+            shell.say(f"next: handrail wait {ruling.decision_id}")
 
 
 def _json(given: str, option: str) -> Any:

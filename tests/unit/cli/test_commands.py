@@ -892,3 +892,14 @@ def test_a_version_is_named_by_its_first_digits_in_a_back_test_too(
     found = line.json(*asked, f"refund@{version[:8]}")
     assert found["rows"] == 2
     assert line(*asked, "refund@000000") == 2
+
+
+def test_a_decision_is_shown_in_words(line: Line) -> None:
+    decision, review = line.held()
+    assert line("decisions", "show", decision) == 0
+    assert f"review: open; `handrail reviews show {review}` has who said what" in line.out
+    assert f"next: handrail wait {decision}" in line.out
+    assert line("reviews", "approve", review) == 0
+    assert line("decisions", "show", decision) == 0
+    assert "review: approved" in line.out and "{" not in line.out.partition("review: ")[2][:40]
+    assert "next: handrail wait" not in line.out
