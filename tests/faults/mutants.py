@@ -13,6 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
@@ -527,9 +528,22 @@ def team_ack_before_commit() -> Iterator[None]:
             raise member.error
         return member.result
 
+    def begin(self: PostgresStore, use_case: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+
+        def work() -> None:
+            try:
+                future.set_result(write(self, use_case))
+            except BaseException as error:
+                future.set_exception(error)
+
+        threading.Thread(target=work, daemon=True).start()
+        return future
+
     with (
         mock.patch.object(Units, "_commit", early),
         mock.patch.object(PostgresStore, "write", write),
+        mock.patch.object(PostgresStore, "begin", begin),
     ):
         yield
 
@@ -558,7 +572,11 @@ def team_audit_apart() -> Iterator[None]:
             transaction.session.control("COMMIT")
         return done
 
-    with mock.patch.object(Units, "_seal", unsealed), mock.patch.object(Units, "_commit", apart):
+    with (
+        mock.patch.object(Units, "share", lambda self, members: False),
+        mock.patch.object(Units, "_seal", unsealed),
+        mock.patch.object(Units, "_commit", apart),
+    ):
         yield
 
 
