@@ -27,8 +27,6 @@ LATER: dict[str, str] = {
     "handrail import": "label formats come with the step of learning",
     "handrail learn": "learning from labels comes with the step of learning",
     "handrail selfcheck": "the check of one's own evidence comes with the step of evidence",
-    "top: 5%": "the exact rank within one file is not built; `quantile` answers for a stream",
-    "a full JSON Schema": "`review.edit` takes names of fields, whose types make the form",
 }
 """What stands on the page and is not there yet: a name as the page writes it, and why. A test
 fails as soon as one of them begins to work, so that nothing stays listed by mistake."""
