@@ -176,7 +176,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             server=random_.randrange(SERVERS),
             seed=random_.getrandbits(48),
             lingers=target in LOSE_CONNECTIONS,
-            patience_seconds=GRACE_SECONDS,
+            patience_seconds=30.0,
         )
 
     @property
