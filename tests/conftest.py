@@ -21,6 +21,10 @@ hypothesis.settings.register_profile(
 hypothesis.settings.register_profile(
     "quick", hypothesis.settings.get_profile("patient"), max_examples=20
 )
+# A change is judged by the same examples each time; everybody's `make test` looks for new ones.
+hypothesis.settings.register_profile(
+    "steady", hypothesis.settings.get_profile("patient"), derandomize=True
+)
 hypothesis.settings.load_profile("patient")
 
 # A job in the background is deaf to Ctrl-C, and one under nohup to the end of its terminal. Being

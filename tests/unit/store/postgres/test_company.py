@@ -16,13 +16,35 @@ from handrail.model.ids import new_id
 from handrail.model.modes import Lane, Mode
 from handrail.model.people import SubjectKey
 from handrail.model.ruling import Ruling
-from handrail.ports import Ahead, Foreseen, Transaction
+from handrail.ports import Ahead, Foreseen, Store, Transaction
 from handrail.store.postgres import columns
 
 from .conftest import Connect, Open
 from .test_faults import WAIT_SECONDS, pid, terminate
 
 pytestmark = pytest.mark.needs("postgres")
+
+
+def made(tx: Transaction, key: str, subject: str) -> tuple[Decision, Ruling]:
+    """A decision with this key, and its ruling."""
+    decision = Decision(
+        id=new_id("d", tx.now()),
+        workflow="w",
+        subject=subject,
+        submitter="bot",
+        key=key,
+        submitted_at=tx.now(),
+        body_digest="sha256:" + "0" * 64,
+    )
+    ruling = Ruling(
+        decision_id=decision.id,
+        lane=Lane.PASS,
+        mode=Mode.AUTO,
+        policy="w@1",
+        gate_digest="sha256:" + "1" * 64,
+        evaluated_at=tx.now(),
+    )
+    return decision, ruling
 
 
 def passing(
@@ -41,23 +63,7 @@ def passing(
             tx.subjects.insert(
                 SubjectKey(workflow="w", subject=subject, key=bytes(32), made_at=number)
             )
-        decision = Decision(
-            id=new_id("d", tx.now()),
-            workflow="w",
-            subject=subject,
-            submitter="bot",
-            key=key,
-            submitted_at=tx.now(),
-            body_digest="sha256:" + "0" * 64,
-        )
-        ruling = Ruling(
-            decision_id=decision.id,
-            lane=Lane.PASS,
-            mode=Mode.AUTO,
-            policy="w@1",
-            gate_digest="sha256:" + "1" * 64,
-            evaluated_at=tx.now(),
-        )
+        decision, ruling = made(tx, key, subject)
         tx.decisions.insert(decision, ruling, settled=True)
         tx.audit.append({"number": number})
         return decision.id
@@ -111,6 +117,44 @@ def test_what_was_foreseen_is_not_asked_for_again(
     assert asked[0] == "begin" and "commit" not in asked
     store.settle_log()
     assert store.read(numbers) == list(range(20))
+
+
+def one_after_the_other(store: Store) -> tuple[list[object], list[int]]:
+    """Three submits of one subject in one transaction, the last with the key of the first: which
+    earlier decision each found by its key, and how many of its subject were unsettled."""
+    by_key: list[object] = []
+    unsettled: list[int] = []
+
+    def filing(key: str) -> Foreseen[None]:
+        def use_case(tx: Transaction) -> None:
+            earlier = tx.decisions.by_key("w", "bot", key)
+            by_key.append(earlier and earlier.decision.key)
+            unsettled.append(len(tx.decisions.unsettled_of("w", "s")))
+            if earlier is None:
+                decision, ruling = made(tx, key, "s")
+                tx.decisions.insert(decision, ruling, settled=False)
+                tx.audit.append({"key": key})
+
+        return Foreseen(Ahead(workflow="w", submitter="bot", key=key, subject="s"), use_case)
+
+    results = store.write_many([filing("a"), filing("b"), filing("a")])
+    assert results == [None] * 3
+    return by_key, unsettled
+
+
+def test_use_cases_of_one_transaction_see_each_other(open_store: Open) -> None:
+    assert one_after_the_other(open_store()) == ([None, None, "a"], [0, 1, 2])
+
+
+def test_what_one_of_them_changed_is_not_kept_as_it_was(
+    open_store: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A build that keeps it gives the second of them what the first has changed."""
+    from handrail.store.postgres.session import Session
+
+    monkeypatch.setattr(Session, "moved", lambda self, *what: None)
+    _, unsettled = one_after_the_other(open_store())
+    assert unsettled[:2] == [0, 0]
 
 
 def test_who_is_in_somebodys_way_holds_up_nobody(open_store: Open, connect: Connect) -> None:

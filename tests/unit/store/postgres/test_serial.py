@@ -440,12 +440,6 @@ def no_locks_before_a_look(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(session, "_ADVISORIES", "SELECT cardinality($1)")
 
 
-def keeps_what_was_looked_up(patch: pytest.MonkeyPatch) -> None:
-    from handrail.store.postgres.session import Session
-
-    patch.setattr(Session, "moved", lambda self, *what: None)
-
-
 def no_locks_on_reviews(patch: pytest.MonkeyPatch) -> None:
     from handrail.store.postgres import decisions, reviews
     from handrail.store.postgres.session import Session
@@ -526,7 +520,6 @@ def tickets_drawn_early(patch: pytest.MonkeyPatch) -> None:
 FAULTS = [
     no_locks_on_values,
     no_locks_before_a_look,
-    keeps_what_was_looked_up,
     no_locks_on_reviews,
     no_locks_on_decisions,
     no_second_run_for_what_was_taken,
