@@ -14,7 +14,6 @@ from handrail.client.convert import NARROW, shortest, wire, wire_object
 from handrail.client.transport import Transport
 from handrail.model.commands import Record, Row, RowAnswer, Submit, SubmitBatch
 from handrail.model.errors import BadInput, HandrailError
-from handrail.model.html import html_table
 from handrail.model.observation import Recorded, Recording
 from handrail.model.people import Actor
 from handrail.model.problem import error_of, problem_of
@@ -64,6 +63,8 @@ class Rulings(Sequence[Ruling]):
         return f"<Rulings: {counts}, bad {len(self.bad)}>"
 
     def _repr_html_(self) -> str:
+        from handrail.model.html import html_table
+
         rows = [(row["key"], f"{row['lane']}: {row['why']}") for row in self.to_dicts()[:20]]
         return html_table(repr(self)[1:-1], rows)
 

@@ -9,7 +9,6 @@ from decimal import Decimal
 from handrail.gate.checker import Checker, Fault
 from handrail.gate.declare import Declarations
 from handrail.gate.draft import DraftRemember, DraftRule, DraftTiers, Row
-from handrail.gate.schema import read_schema
 from handrail.gate.sentence import Sentence, compile_sentence
 from handrail.gate.shapes import ID
 from handrail.gate.source import Node, shorten
@@ -483,6 +482,8 @@ class Consequences(Declarations):
 
     def edit(self, node: Node) -> None:
         if node.kind == "map":
+            from handrail.gate.schema import read_schema  # few policies have one
+
             made = read_schema(self, node)
             if made is not None:
                 self.draft.edit_schema, self.draft.edit = made, made.names

@@ -35,7 +35,6 @@ from handrail.gate.every import Every
 from handrail.gate.ingest import Ingest, is_mapping
 from handrail.gate.outside import Given, Outside
 from handrail.gate.reader import Reader
-from handrail.gate.schema import input_of
 from handrail.gate.scope import kept
 from handrail.gate.series import Aggregate, Series
 from handrail.gate.shapes import TooMany
@@ -170,7 +169,7 @@ class Policy:
         schema = draft.edit_schema
         self.edit_schema = None if schema is None else schema.to_json()
         self.inputs = (
-            tuple(input_of(draft.fields[name]) for name in draft.edit)
+            tuple(Input.of(draft.fields[name]) for name in draft.edit)
             if schema is None
             else schema.inputs(draft.fields)
         )

@@ -606,7 +606,7 @@ def _resolved(root: Mapping[str, Any], part: Any, deep: int = MAX_DEEP) -> dict[
 def _input(root: Mapping[str, Any], field: Field, part: Any) -> Input:
     """A field's form, narrowed by what the schema says of it."""
     says = _resolved(root, part)
-    own = input_of(field)
+    own = Input.of(field)
     choices, titles = own.choices, own.titles
     if "enum" in says:
         choices, titles = tuple(_text(one) for one in says["enum"] if one is not None), ()
@@ -660,23 +660,3 @@ def _text(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return format(value, "f") if isinstance(value, Decimal) else str(value)
-
-
-def input_of(field: Field) -> Input:
-    """How a form asks for a declared field, where nothing more is said of it."""
-    shapes = {"enum": "select", "bool": "yes_no", "list": "lines", "object": "lines"}
-    shapes |= dict.fromkeys(("int", "decimal", "double"), "number")
-    steps = {"int": "1", "decimal": format(Decimal(1).scaleb(-(field.places or 0)), "f")}
-    choices = field.members if field.kind == "enum" else ()
-    if field.kind == "bool":
-        choices = ("true", "false")
-    return Input(
-        name=field.name,
-        shape=shapes.get(field.kind, "text"),
-        choices=choices,
-        low=field.low,
-        high=field.high,
-        step=steps.get(field.kind),
-        unit=field.unit,
-        optional=field.optional,
-    )

@@ -12,7 +12,6 @@ from typing import Any
 import msgspec
 
 from handrail.model.decoding import convert
-from handrail.model.html import html_table
 
 _REFS = "#/$defs/{name}"
 
@@ -25,6 +24,8 @@ class Noun(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.to_builtins(self)  # type: ignore[no-any-return]
 
     def _repr_html_(self) -> str:
+        from handrail.model.html import html_table
+
         return html_table(type(self).__name__, self.to_dict().items())
 
     @classmethod

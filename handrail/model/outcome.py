@@ -7,7 +7,6 @@ from typing import Any, Generic, NoReturn, TypeVar
 import msgspec
 
 from handrail.model.errors import NotAllowed
-from handrail.model.html import html_table
 from handrail.model.modes import GrantState, Verdict
 from handrail.model.noun import Noun
 from handrail.model.wire import time_text
@@ -64,6 +63,8 @@ class Outcome(Noun, Generic[V], frozen=True, kw_only=True):
         return {**msgspec.to_builtins(self), "allowed": self.allowed}
 
     def _repr_html_(self) -> str:
+        from handrail.model.html import html_table
+
         return html_table(
             f"Outcome of {self.decision_id}",
             [

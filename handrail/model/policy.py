@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
@@ -71,6 +72,26 @@ class Input(msgspec.Struct, frozen=True, kw_only=True):
     """Longest text, characters; None: as long as texts may be."""
     unit: str | None = None
     optional: bool = False
+
+    @classmethod
+    def of(cls, field: Field) -> Input:
+        """The form of a declared field, where nothing more is said of it."""
+        shapes = {"enum": "select", "bool": "yes_no", "list": "lines", "object": "lines"}
+        shapes |= dict.fromkeys(("int", "decimal", "double"), "number")
+        steps = {"int": "1", "decimal": format(Decimal(1).scaleb(-(field.places or 0)), "f")}
+        choices = field.members if field.kind == "enum" else ()
+        if field.kind == "bool":
+            choices = ("true", "false")
+        return cls(
+            name=field.name,
+            shape=shapes.get(field.kind, "text"),
+            choices=choices,
+            low=field.low,
+            high=field.high,
+            step=steps.get(field.kind),
+            unit=field.unit,
+            optional=field.optional,
+        )
 
 
 class Sampling(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,7 +6,6 @@ from typing import Any
 
 import msgspec
 
-from handrail.model.html import html_table
 from handrail.model.modes import Lane, Mode, Severity, Silence
 from handrail.model.noun import Noun
 from handrail.model.wire import time_text
@@ -201,6 +200,8 @@ class Ruling(Noun, frozen=True, kw_only=True):
         return f"{self.desk or ''}/reviews/{self.review_id}" if self.review_id else None
 
     def _repr_html_(self) -> str:
+        from handrail.model.html import html_table
+
         return html_table(
             f"Ruling on {self.decision_id}",
             [
