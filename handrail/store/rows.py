@@ -10,13 +10,15 @@ from typing import Any
 from msgspec.structs import replace
 
 from handrail.model.access import Identity, Invitation, Password, Session, Token
+from handrail.model.decision import Decision
 from handrail.model.decoding import decoder
 from handrail.model.feedback import Notice, Stop
 from handrail.model.modes import GrantState, ReviewKind, ReviewStatus, Severity, Verdict
 from handrail.model.observation import Observation
 from handrail.model.outcome import Grant, Outcome
-from handrail.model.people import Person
+from handrail.model.people import Person, folded
 from handrail.model.review import Review, Seat
+from handrail.model.ruling import Ruling
 from handrail.ports import StateRow
 from handrail.store.codec import decode_limits, decode_texts, encode_texts
 
@@ -53,6 +55,28 @@ def session_of(row: tuple[Any, ...]) -> Session:
 
 def identity_of(row: tuple[Any, ...]) -> Identity:
     return Identity(issuer=row[0], subject=row[1], person=row[2], linked_at=row[3])
+
+
+def decision_row(
+    decision: Decision, ruling: Ruling, body: bytes, ruled: bytes, *, settled: bool
+) -> tuple[Any, ...]:
+    """`body`, `ruled`: both as stored."""
+    return (
+        decision.id,
+        decision.workflow,
+        decision.subject,
+        decision.submitter,
+        decision.key,
+        ruling.lane,
+        ruling.mode,
+        ruling.review_id,
+        settled,
+        decision.expires_at,
+        decision.submitted_at,
+        body,
+        ruled,
+        None if decision.requester is None else folded(decision.requester),
+    )
 
 
 def grant_row(grant: Grant) -> tuple[Any, ...]:

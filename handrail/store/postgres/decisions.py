@@ -9,13 +9,13 @@ from handrail.model.decision import Decision
 from handrail.model.decoding import decoder
 from handrail.model.errors import Conflict, NotFound
 from handrail.model.modes import Lane
-from handrail.model.people import folded
 from handrail.model.ruling import Ruling
 from handrail.ports import Filed, Past, StateRow
 from handrail.store.codec import CLOCK_US, approved, encode
 from handrail.store.postgres.columns import Rows, blobs, flags, numbers, texts, words
 from handrail.store.postgres.queries import queries
 from handrail.store.postgres.session import PAGE, Session
+from handrail.store.rows import decision_row
 
 _SQL = queries("decisions")
 _INSERT = _SQL["insert"]
@@ -76,22 +76,7 @@ class PostgresDecisions:
             session.hold("subject", decision.workflow, decision.subject)
         if ruling.review_id is not None:
             session.hold_review(ruling.review_id)
-        row = (
-            decision.id,
-            decision.workflow,
-            decision.subject,
-            decision.submitter,
-            decision.key,
-            ruling.lane,
-            ruling.mode,
-            ruling.review_id,
-            settled,
-            decision.expires_at,
-            decision.submitted_at,
-            body,
-            ruled,
-            None if decision.requester is None else folded(decision.requester),
-        )
+        row = decision_row(decision, ruling, body, ruled, settled=settled)
         if session.later(_ROWS, row) or session.change(_INSERT, row):
             session.holds_decision(decision.id)
             session.forget("members")

@@ -11,10 +11,10 @@ from handrail.model.decision import Decision
 from handrail.model.decoding import decoder
 from handrail.model.errors import Conflict, NotFound
 from handrail.model.modes import Lane
-from handrail.model.people import folded
 from handrail.model.ruling import Ruling
 from handrail.ports import Filed, Past, StateRow
 from handrail.store.codec import CLOCK_US, approved, encode
+from handrail.store.rows import decision_row
 from handrail.store.sqlite.line import Line, Row, WritingLine
 from handrail.store.sqlite.queries import Execute, queries
 
@@ -87,22 +87,7 @@ class SqliteDecisions:
     def insert(self, decision: Decision, ruling: Ruling, *, settled: bool) -> bytes:
         body = encode(decision)
         ruled = encode(ruling)
-        row = (
-            decision.id,
-            decision.workflow,
-            decision.subject,
-            decision.submitter,
-            decision.key,
-            ruling.lane,
-            ruling.mode,
-            ruling.review_id,
-            settled,
-            decision.expires_at,
-            decision.submitted_at,
-            body,
-            ruled,
-            None if decision.requester is None else folded(decision.requester),
-        )
+        row = decision_row(decision, ruling, body, ruled, settled=settled)
         key = None
         if decision.key is not None:
             key = decision.workflow, decision.submitter, decision.key

@@ -25,7 +25,7 @@ from .test_faults import WAIT_SECONDS, pid, terminate
 pytestmark = pytest.mark.needs("postgres")
 
 
-def made(tx: Transaction, key: str, subject: str) -> tuple[Decision, Ruling]:
+def made(tx: Transaction, key: str, subject: str | None) -> tuple[Decision, Ruling]:
     """A decision with this key, and its ruling."""
     decision = Decision(
         id=new_id("d", tx.now()),
@@ -215,22 +215,7 @@ def test_a_key_that_somebody_takes_meanwhile_is_found(open_store: Open) -> None:
 
 
 def filed_by_another(tx: Transaction) -> str:
-    decision = Decision(
-        id=new_id("d", tx.now()),
-        workflow="w",
-        submitter="bot",
-        key="k7",
-        submitted_at=tx.now(),
-        body_digest="sha256:" + "0" * 64,
-    )
-    ruling = Ruling(
-        decision_id=decision.id,
-        lane=Lane.PASS,
-        mode=Mode.AUTO,
-        policy="w@1",
-        gate_digest="sha256:" + "1" * 64,
-        evaluated_at=tx.now(),
-    )
+    decision, ruling = made(tx, "k7", None)
     tx.decisions.insert(decision, ruling, settled=True)
     tx.audit.append({"number": 7})
     return decision.id
