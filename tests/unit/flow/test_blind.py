@@ -61,6 +61,8 @@ cases:
     lane: pass
 """
 AMOUNT = "4321.09"
+# Ids, digests and commitments are random: four digits in a row turn up inside them by chance.
+DIGITS = re.compile(r"(?<![0-9A-Za-z_])(4,?321|8,?642)(?![0-9A-Za-z_])")
 NAMES = (
     "note",
     "summary",
@@ -119,9 +121,7 @@ def told(office: Office, command: c.Command, actor: Actor) -> str:
 
 
 def leaks(text: str) -> bool:
-    # Ids and digests are random: four digits in a row turn up in them by chance.
-    text = re.sub(r"(card|sha256):[0-9a-f]+|\b[a-z]_[0-9a-z]{26}", "", text)
-    return CANARY in text or AMOUNT in text or "4321" in text or "8642" in text
+    return CANARY in text or AMOUNT in text or DIGITS.search(text) is not None
 
 
 class It:
