@@ -20,7 +20,7 @@ from handrail.model.people import Person, folded
 from handrail.model.review import Review, Seat
 from handrail.model.ruling import Ruling
 from handrail.ports import StateRow
-from handrail.store.codec import decode_limits, decode_texts, encode_texts
+from handrail.store.codec import decode_limits, decode_texts, encode, encode_texts
 
 _facts = decoder(dict[str, Any]).decode
 _outcome = decoder(Outcome[Any]).decode
@@ -162,6 +162,22 @@ def notice_of(row: tuple[Any, ...]) -> Notice:
         next_at=row[8],
         delivered_at=row[9],
         error=row[10],
+    )
+
+
+def outcome_row(outcome: Outcome[Any]) -> tuple[Any, ...]:
+    """Its last value are the bytes that the log commits to: releasing changes columns and leaves
+    them alone."""
+    plain = outcome
+    if outcome.released or outcome.grant_id is not None:
+        plain = replace(outcome, released=False, grant_id=None)
+    return (
+        outcome.decision_id,
+        outcome.verdict,
+        outcome.release_at,
+        outcome.released,
+        outcome.grant_id,
+        encode(plain),
     )
 
 

@@ -5,24 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import msgspec
-
 from handrail.model.errors import Conflict, NotFound
 from handrail.model.outcome import Outcome
 from handrail.ports import StateRow
-from handrail.store.codec import encode
 from handrail.store.postgres.columns import Rows, blobs, flags, numbers, texts, words
 from handrail.store.postgres.queries import queries
 from handrail.store.postgres.session import Session
-from handrail.store.rows import outcome_of
+from handrail.store.rows import outcome_of, outcome_row
 
 _SQL = queries("outcomes")
 _INSERT = _SQL["insert"]
 _ROWS = Rows(1, _SQL["insert_all"], texts, words, numbers, flags, texts, blobs)
 _GET = _SQL["get"]
 _RELEASE = _SQL["release"]
-
-_replace = msgspec.structs.replace
 
 
 class PostgresOutcomes:
@@ -35,19 +30,8 @@ class PostgresOutcomes:
         session = self._session
         session.hold_decision(outcome.decision_id)
         session.forget("outcome", outcome.decision_id)
-        # The log commits to these bytes; releasing changes columns and leaves them alone.
-        plain = outcome
-        if outcome.released or outcome.grant_id is not None:
-            plain = _replace(outcome, released=False, grant_id=None)
-        body = encode(plain)
-        row = (
-            outcome.decision_id,
-            outcome.verdict,
-            outcome.release_at,
-            outcome.released,
-            outcome.grant_id,
-            body,
-        )
+        row = outcome_row(outcome)
+        body: bytes = row[-1]
         if session.later(_ROWS, row) or session.change(_INSERT, row):
             return body
         there = self.get(outcome.decision_id)

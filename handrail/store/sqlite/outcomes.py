@@ -6,13 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import apsw
-import msgspec
 
 from handrail.model.errors import Conflict, NotFound
 from handrail.model.outcome import Outcome
 from handrail.ports import StateRow
-from handrail.store.codec import encode
-from handrail.store.rows import outcome_of
+from handrail.store.rows import outcome_of, outcome_row
 from handrail.store.sqlite.decisions import SqliteDecisions
 from handrail.store.sqlite.line import Line, WritingLine
 from handrail.store.sqlite.queries import Execute, queries
@@ -21,8 +19,6 @@ _SQL = queries("outcomes")
 _INSERT = _SQL["insert"]
 _GET = _SQL["get"]
 _RELEASE = _SQL["release"]
-
-_replace = msgspec.structs.replace
 
 
 class SqliteOutcomes:
@@ -39,19 +35,8 @@ class SqliteOutcomes:
         """Decisions whose outcomes wait."""
 
     def insert(self, outcome: Outcome[Any]) -> bytes:
-        # The log commits to these bytes; releasing changes columns and leaves them alone.
-        plain = outcome
-        if outcome.released or outcome.grant_id is not None:
-            plain = _replace(outcome, released=False, grant_id=None)
-        body = encode(plain)
-        row = (
-            outcome.decision_id,
-            outcome.verdict,
-            outcome.release_at,
-            outcome.released,
-            outcome.grant_id,
-            body,
-        )
+        row = outcome_row(outcome)
+        body: bytes = row[-1]
         if self._line is not None and self._waiting is not None and self._may_wait(outcome):
             self._line.add(self._waiting, row)
             return body
